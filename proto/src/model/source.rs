@@ -1,0 +1,82 @@
+//! What a batch says of each stream it carries.
+
+use super::{ByteRange, SourceId};
+
+/// One source's entry in a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Which stream.
+    pub id: SourceId,
+    /// OpenTelemetry resource attributes that the agent added, sorted by key:
+    /// `service.name`, `log.file.path`, `k8s.pod.uid`, ...
+    pub resource: Vec<(String, String)>,
+    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `plain`.
+    pub parser: String,
+    /// All bytes settled for this source by this batch: its own lines, the
+    /// other stream's lines of the same file, line endings, dropped ranges.
+    /// Never past a record that is still open.
+    pub covered: ByteRange,
+    /// What was dropped on purpose inside `covered`.
+    pub drops: Vec<Drop>,
+}
+
+/// Lines or bytes that the agent dropped, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// The bytes concerned.
+    pub range: ByteRange,
+    /// How many events; 1 for the cut-off rest of a line.
+    pub count: u64,
+    /// One of [`drop_reason`].
+    pub reason: String,
+}
+
+/// Why bytes did not become rows. These words stand in `weir.gaps.reason` and
+/// in metrics labels.
+pub mod drop_reason {
+    /// The rest of a line longer than [`crate::limit::LINE_BYTES_MAX`].
+    pub const LINE_TOO_LONG: &str = "line_too_long";
+    /// The file shrank or was replaced before these bytes were read.
+    pub const TRUNCATED_UNREAD: &str = "truncated_unread";
+    /// The file was rotated away or deleted before these bytes were read.
+    pub const ROTATED_UNREAD: &str = "rotated_unread";
+    /// A covered range began beyond the end of what had been covered.
+    pub const HOLE: &str = "hole";
+    /// A row lay across the end of what had been covered. Never in health.
+    pub const STRADDLE: &str = "straddle";
+    /// The event log no longer held the offsets that came next.
+    pub const LOG_GAP: &str = "log_gap";
+    /// A frame of the event log failed its checksum.
+    pub const LOG_CORRUPT: &str = "log_corrupt";
+    /// The message could not be decoded and went to the dead letters.
+    pub const UNDECODABLE: &str = "undecodable";
+}
+
+/// Bits of the `flags` column.
+pub mod flags {
+    /// The line was longer than the limit; the row holds its beginning.
+    pub const TRUNCATED: i32 = 1;
+    /// The framing said that more was to come, and it never came.
+    pub const PARTIAL: i32 = 1 << 1;
+    /// Cut by time-out, not by content: a [`CONTINUATION`] may follow.
+    pub const CUT: i32 = 1 << 2;
+    /// Continues the row of the same source that ends where this one starts.
+    pub const CONTINUATION: i32 = 1 << 3;
+    /// Sent before the metadata of its pod was known.
+    pub const METADATA_PENDING: i32 = 1 << 4;
+    /// The line ended in CR LF; `body` is without either.
+    pub const CRLF: i32 = 1 << 5;
+    /// The line was not valid UTF-8: `body` is the lossy text, `body_raw` the
+    /// bytes.
+    pub const INVALID_UTF8: i32 = 1 << 6;
+    /// The time in the line had no year; the latest fitting one was taken.
+    pub const YEAR_ASSUMED: i32 = 1 << 7;
+    /// The time in the line had no zone; UTC was taken.
+    pub const ZONE_ASSUMED: i32 = 1 << 8;
+    /// The line held no time of its own; `timestamp` is the framing's or the
+    /// observed time.
+    pub const TIME_ASSUMED: i32 = 1 << 9;
+    /// A limit on fields, names or depth was hit; the exact line is in
+    /// `body_raw`.
+    pub const LIMITED: i32 = 1 << 10;
+}

@@ -1,0 +1,156 @@
+//! Which files exist, atomically with how far each partition is stored.
+//!
+//! One transaction publishes the files of a flush, the next offset of every
+//! partition it took (compared with what was expected, and with the lease's
+//! epoch), the covered ranges of every source, and the gaps that were found.
+//! What is not in the catalog does not exist.
+
+mod types;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use thiserror::Error;
+use weir_proto::model::TenantId;
+
+pub use types::{
+    Advance, Commit, Delivery, FileEntry, Gap, Lease, LogPartition, Progress, Snapshot, SourceCover,
+    TimeRange,
+};
+
+/// The catalog's promise; SQLite for one host, Postgres for several.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// Takes the partition for `owner`, or renews it. A lease that has run out
+    /// can be taken by anyone and gets the next epoch; one's own lease keeps
+    /// its epoch.
+    ///
+    /// # Errors
+    /// [`CatalogError::LeaseHeld`] while somebody else's lease runs.
+    async fn lease(
+        &self,
+        partition: &LogPartition,
+        owner: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Lease, CatalogError>;
+
+    /// Gives a lease back before its time, so that a restart need not wait.
+    async fn release(&self, lease: &Lease) -> Result<(), CatalogError>;
+
+    /// How far a partition is stored, with the covered ranges of its sources.
+    async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError>;
+
+    /// Publishes a flush: all of it or nothing. Answers with the number of the
+    /// commit.
+    ///
+    /// # Errors
+    /// [`CatalogError::Fenced`]: an offset or epoch is not what was expected,
+    /// somebody else owns the partition; discard the files. After
+    /// [`CatalogError::is_unknown`], read [`Catalog::progress`] before anything
+    /// else: the commit may have happened.
+    async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError>;
+
+    /// The files of a table that may hold rows of the time range, and every
+    /// partition's next offset, read in one transaction.
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        table: &str,
+        time: TimeRange,
+    ) -> Result<Snapshot, CatalogError>;
+
+    /// Every loss that was noticed, oldest first.
+    async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError>;
+
+    /// How far every source is stored.
+    async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError>;
+
+    /// Makes a later commit of this path fail: the step before an orphan is
+    /// deleted.
+    ///
+    /// # Errors
+    /// [`CatalogError::PathInUse`] when the path is already committed.
+    async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError>;
+
+    /// Every object path that the catalog knows, for `check` and for orphans.
+    async fn paths(&self) -> Result<Vec<String>, CatalogError>;
+}
+
+/// A catalog call that failed.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// The catalog could not be opened.
+    #[error("cannot open the catalog at {location}")]
+    Open {
+        /// Path or URL without credentials.
+        location: String,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Written by another version of the format.
+    #[error("the catalog has format version {found}, this build reads {expected}: {advice}")]
+    Version {
+        /// What it says.
+        found: i64,
+        /// What this build reads and writes.
+        expected: i64,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Somebody else has the partition.
+    #[error("partition {partition} is leased to {owner} for another {remaining:?}")]
+    LeaseHeld {
+        /// Which partition.
+        partition: LogPartition,
+        /// Who has it.
+        owner: String,
+        /// How long its lease still runs.
+        remaining: Duration,
+    },
+    /// The publication was refused: offset or epoch are not the expected ones.
+    #[error("publication of {partition} was refused: expected {expected}, found {found}")]
+    Fenced {
+        /// Which partition.
+        partition: LogPartition,
+        /// What the commit expected.
+        expected: String,
+        /// What the catalog holds.
+        found: String,
+    },
+    /// The path is committed or was given up.
+    #[error("object path {0} is already in use or was given up")]
+    PathInUse(String),
+    /// What the catalog holds contradicts itself.
+    #[error("the catalog is damaged: {0}")]
+    Damaged(String),
+    /// A statement failed; nothing was changed.
+    #[error("catalog step `{step}` failed")]
+    Query {
+        /// The step.
+        step: &'static str,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The commit's outcome is unknown.
+    #[error("the outcome of the commit is unknown")]
+    CommitUnknown {
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl CatalogError {
+    /// The commit may or may not have happened: read before anything else.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::CommitUnknown { .. })
+    }
+
+    /// Somebody else owns what this call wanted to change.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::LeaseHeld { .. } | Self::PathInUse(_))
+    }
+}

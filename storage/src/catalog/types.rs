@@ -1,0 +1,184 @@
+//! What goes into the catalog and comes out of it. Plain data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
+
+/// A partition of the event log, by name: storage does not know the log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LogPartition {
+    /// The topic.
+    pub topic: String,
+    /// Which of its partitions.
+    pub partition: u32,
+}
+
+impl fmt::Display for LogPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// The right to publish a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which partition.
+    pub partition: LogPartition,
+    /// Who has it.
+    pub owner: String,
+    /// Grows with each new owner; a publication with an older one is refused.
+    pub epoch: i64,
+    /// When it runs out, microseconds.
+    pub until_micros: i64,
+}
+
+/// How far a partition is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The offset that comes next; none when the partition was never stored.
+    pub next_offset: Option<u64>,
+    /// What is stored of each source.
+    pub covered: BTreeMap<SourceId, RangeSet>,
+}
+
+/// An object of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its unique id.
+    pub id: FileId,
+    /// Whose rows.
+    pub tenant: TenantId,
+    /// Which table.
+    pub table: String,
+    /// Its path in the object store.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// Event times of its rows.
+    pub time: TimeRange,
+    /// Observed times of its rows.
+    pub observed: TimeRange,
+    /// 0 for a flush, higher for each compaction.
+    pub level: u8,
+    /// When it was written, microseconds.
+    pub created_micros: i64,
+}
+
+/// An inclusive range of time in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// The earliest.
+    pub min_micros: i64,
+    /// The latest, itself included.
+    pub max_micros: i64,
+}
+
+impl TimeRange {
+    /// All of time.
+    pub const ALL: Self = Self { min_micros: i64::MIN, max_micros: i64::MAX };
+
+    /// True when the two share an instant.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.min_micros <= other.max_micros && other.min_micros <= self.max_micros
+    }
+
+    /// The smallest range that holds both.
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            min_micros: self.min_micros.min(other.min_micros),
+            max_micros: self.max_micros.max(other.max_micros),
+        }
+    }
+}
+
+/// A partition's step forward in a commit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advance {
+    /// Which partition.
+    pub partition: LogPartition,
+    /// The epoch of the lease under which it was read.
+    pub epoch: i64,
+    /// The next offset that the catalog must hold now; none: no row yet.
+    pub from: Option<u64>,
+    /// The next offset afterwards.
+    pub to: u64,
+}
+
+/// What is covered of one source after a commit: replaces what was held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCover {
+    /// The partition of the source's lane.
+    pub partition: LogPartition,
+    /// Whose source.
+    pub tenant: TenantId,
+    /// Which source.
+    pub source: SourceId,
+    /// All its ranges that are stored.
+    pub ranges: RangeSet,
+    /// What the agent said of it: `log.file.path` and the like.
+    pub resource: Vec<(String, String)>,
+    /// When its last batch was read by the agent, microseconds.
+    pub last_observed_micros: i64,
+}
+
+/// A loss: which stream, which range, how many, why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which source; for a loss in the event log, the partition as
+    /// `topic/partition`.
+    pub source: String,
+    /// Bytes of the source, or offsets of the partition.
+    pub range: ByteRange,
+    /// Events lost, where known; else 0.
+    pub count: u64,
+    /// One of `weir_proto::model::drop_reason`.
+    pub reason: String,
+    /// When it was noticed, microseconds.
+    pub noticed_micros: i64,
+}
+
+/// How far a source is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The source and its ranges.
+    pub cover: SourceCover,
+    /// When its last commit was, microseconds.
+    pub committed_micros: i64,
+}
+
+/// One flush.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// New files.
+    pub files: Vec<FileEntry>,
+    /// Every partition taken, once.
+    pub advances: Vec<Advance>,
+    /// Every source touched, once.
+    pub covered: Vec<SourceCover>,
+    /// Losses noticed.
+    pub gaps: Vec<Gap>,
+    /// When, microseconds.
+    pub now_micros: i64,
+}
+
+/// The state of a table at one instant.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Files that may hold rows of the time range, newest rows first.
+    pub files: Vec<FileEntry>,
+    /// Every partition's next offset.
+    pub next_offsets: BTreeMap<LogPartition, u64>,
+}
+
+impl Snapshot {
+    /// The next offset of a partition, 0 when nothing was stored.
+    pub fn next_offset(&self, partition: &LogPartition) -> u64 {
+        self.next_offsets.get(partition).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,16 @@
+//! A durable, partitioned, ordered sequence of records: the event log.
+//!
+//! It moves bytes and knows no event. [`Append`] is the producing side: it
+//! answers when the records are durable. [`Subscribe`] is the consuming side:
+//! it reads from explicit offsets. There are no consumer groups and no offset
+//! commit: who reads what from where stands in the catalog.
+
+mod append;
+mod error;
+mod record;
+mod subscribe;
+
+pub use append::Append;
+pub use error::{AppendError, ReadError};
+pub use record::{Offset, Partition, Record, StoredRecord, Topic, TopicError};
+pub use subscribe::{ReadLimit, Subscribe, Watermarks};
