@@ -7,11 +7,12 @@
 
 mod types;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
-use weir_proto::model::TenantId;
+use weir_proto::model::{LayoutId, TenantId};
 
 pub use types::{
     Advance, Commit, Delivery, FileEntry, Gap, Lease, LogPartition, Progress, Snapshot, SourceCover,
@@ -65,6 +66,9 @@ pub trait Catalog: Send + Sync {
 
     /// How far every source is stored.
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError>;
+
+    /// Every line layout that a stored row may name, as JSON.
+    async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError>;
 
     /// Makes a later commit of this path fail: the step before an orphan is
     /// deleted.

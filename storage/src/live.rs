@@ -4,10 +4,12 @@
 //! pinned batches that the catalog already covers: nothing missing, nothing
 //! double, whatever is flushed in between.
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use thiserror::Error;
-use weir_proto::model::{AgentId, TenantId};
+use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use crate::catalog::{LogPartition, Snapshot};
 
@@ -18,6 +20,8 @@ pub struct LiveBatch {
     pub partition: LogPartition,
     /// Its offset there.
     pub offset: u64,
+    /// Whose rows: a message has one tenant.
+    pub tenant: TenantId,
     /// Rows in the table's schema.
     pub rows: RecordBatch,
 }
@@ -42,6 +46,9 @@ pub struct PinnedRows {
     pub batches: Vec<LiveBatch>,
     /// Every lane that has not retired.
     pub lanes: Vec<LaneMark>,
+    /// The layouts that the rows' `layout_id` may name and no file holds yet,
+    /// as JSON.
+    pub layouts: BTreeMap<LayoutId, String>,
 }
 
 impl PinnedRows {

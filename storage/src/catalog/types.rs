@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
 
 /// A partition of the event log, by name: storage does not know the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,6 +163,8 @@ pub struct Commit {
     pub covered: Vec<SourceCover>,
     /// Losses noticed.
     pub gaps: Vec<Gap>,
+    /// Line layouts that the files' rows name, as JSON. Also in the footers.
+    pub layouts: BTreeMap<LayoutId, String>,
     /// When, microseconds.
     pub now_micros: i64,
 }
