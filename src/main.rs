@@ -1,1 +1,7 @@
-fn main() {}
+//! The `weir` command: parse, run, exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::cli::main()
+}

@@ -1,0 +1,162 @@
+//! Commands and flags. What they mean is in [`crate::command`].
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command;
+
+/// An event-driven pipeline for logs: nothing lost silently.
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    before_help = "Example:\n  weir all --tail '/var/log/*.log'\n  weir sql \"SELECT count(*) FROM logs\"",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run every role in one process, on the disk event log.
+    #[command(before_help = "Example:\n  weir all --data /var/lib/weir --tail '/var/log/*.log'")]
+    All(NodeArgs),
+    /// Tail files and append them to the event log.
+    #[command(before_help = "Example:\n  weir agent --data /var/lib/weir --tail '/var/log/pods/*/*/*.log'")]
+    Agent(NodeArgs),
+    /// Store the event log as Parquet files.
+    #[command(before_help = "Example:\n  weir ingest --data /var/lib/weir")]
+    Ingest(NodeArgs),
+    /// Answer SQL and log search over HTTP.
+    #[command(before_help = "Example:\n  weir query --data /var/lib/weir --listen 127.0.0.1:9700")]
+    Query(NodeArgs),
+    /// Ask a running Weir in SQL.
+    #[command(
+        before_help = "Example:\n  weir sql \"SELECT service_name, count(*) FROM logs GROUP BY 1\"\n  weir sql --format csv \"SELECT * FROM weir.gaps\""
+    )]
+    Sql(SqlArgs),
+    /// Check a configuration file without starting anything.
+    #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
+    Validate {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Run everything on a temporary directory with a simulated shop as workload.
+    #[command(before_help = "Example:\n  weir demo\n  weir demo --for 30s --json")]
+    Demo(DemoArgs),
+    /// The query worker: started by `weir query` and `weir all`.
+    #[command(hide = true)]
+    QueryWorker {
+        /// The configuration that its parent runs on.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Write a seeded corpus of log lines, for measurements.
+    #[command(hide = true)]
+    Corpus {
+        /// The file to write.
+        file: PathBuf,
+        /// How many bytes, for example 1GB.
+        #[arg(long, default_value = "256MB")]
+        size: String,
+        /// The same seed gives the same lines.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+/// What a node needs to know; each flag stands above the file and `WEIR_*`.
+#[derive(Debug, Default, Args)]
+pub struct NodeArgs {
+    /// YAML configuration; every setting has a default.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where everything is kept.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Files or directories to tail; may be given more than once.
+    #[arg(long, value_name = "GLOB")]
+    pub tail: Vec<String>,
+    /// The address to serve on; port 0 picks a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: Option<String>,
+    /// Allow an address that other hosts can reach, without credentials.
+    #[arg(long)]
+    pub insecure: bool,
+}
+
+/// A question to a running Weir.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The statement; `-` reads it from standard input.
+    pub query: String,
+    /// Where Weir serves.
+    #[arg(long, default_value = "http://127.0.0.1:9700", env = "WEIR_URL")]
+    pub url: String,
+    /// How to print the answer.
+    #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
+    pub format: SqlFormat,
+}
+
+/// How `weir sql` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SqlFormat {
+    /// Aligned columns.
+    Table,
+    /// One JSON object with columns and rows.
+    Json,
+    /// One JSON object per row.
+    Ndjson,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// How the demo runs.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Stop after this long, count, and say what was lost; without it, run
+    /// until Ctrl-C.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub run_for: Option<String>,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+    /// Lines per second over all services.
+    #[arg(long, default_value_t = 2_000)]
+    pub rate: u32,
+    /// The same seed gives the same workload.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The address to serve on; a free port is taken when it is in use.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9700")]
+    pub listen: String,
+}
+
+/// Parses the command line, runs it, and says how it went.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::All(args) => command::node(args, command::Roles::ALL),
+        Command::Agent(args) => command::node(args, command::Roles::AGENT),
+        Command::Ingest(args) => command::node(args, command::Roles::INGEST),
+        Command::Query(args) => command::node(args, command::Roles::QUERY),
+        Command::Sql(args) => command::sql(args),
+        Command::Validate { file } => command::validate(&file),
+        Command::Demo(args) => command::demo(args),
+        Command::QueryWorker { config } => command::query_worker(&config),
+        Command::Corpus { file, size, seed } => command::corpus(&file, &size, seed),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "weir: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

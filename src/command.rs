@@ -1,0 +1,40 @@
+//! What each command does. Thin: the work is in the roles.
+
+#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+mod demo;
+mod node;
+mod sql;
+mod validate;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub use node::{node, query_worker};
+pub use sql::sql;
+pub use validate::validate;
+
+pub use crate::node::Roles;
+
+#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+pub use demo::{corpus, demo};
+
+/// Runs a future on a runtime of its own, to its end.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir").build()?.block_on(future)
+}
+
+/// The demo needs every role.
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+pub fn demo(_: crate::cli::DemoArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has not every role, which the demo needs")
+}
+
+/// The corpus belongs to the demo.
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+pub fn corpus(_: &std::path::Path, _: &str, _: u64) -> Result<ExitCode> {
+    anyhow::bail!("this build has not every role, which the corpus needs")
+}
+
+/// Success, as an exit code.
+const DONE: Result<ExitCode> = Ok(ExitCode::SUCCESS);

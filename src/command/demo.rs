@@ -1,0 +1,146 @@
+//! `weir demo`: every role on a temporary directory, a simulated shop as the
+//! workload, and with `--for` the reconciliation of what was written with what
+//! is stored.
+
+mod freshness;
+mod reconcile;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+use weir_runtime::telemetry;
+use weir_runtime::{ByteSize, Handles, HumanDuration, signal};
+
+use crate::cli::DemoArgs;
+use crate::config::Config;
+use crate::demo::{Workload, corpus};
+use crate::http::Client;
+use crate::node::{Node, Roles};
+
+use self::freshness::Probe;
+use self::reconcile::Verdict;
+
+/// Runs the demo for a time, or until told to stop.
+pub fn demo(args: DemoArgs) -> Result<ExitCode> {
+    let run_for = args.run_for.as_deref().map(str::parse::<HumanDuration>).transpose().context("--for")?;
+    if std::env::var_os("WEIR_LOG").is_some() {
+        telemetry::init(telemetry::Format::Auto)?;
+    }
+    super::block_on(async move {
+        let dir = tempfile::Builder::new().prefix("weir-demo-").tempdir()?;
+        let outcome = run(&args, run_for.map(|duration| duration.0), dir.path()).await;
+        match outcome {
+            Ok(code) => Ok(code),
+            Err(error) => {
+                let kept = dir.keep();
+                Err(error.context(format!("the demo failed, its directory is kept: {}", kept.display())))
+            }
+        }
+    })
+}
+
+async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<ExitCode> {
+    let pods = dir.join("pods");
+    std::fs::create_dir(&pods)?;
+    let mut config = Config { data: dir.join("data"), listen: free_address(&args.listen), ..Config::default() };
+    config.agent.tail = vec![format!("{}/*/*/*.log", pods.display())];
+    let started = Instant::now();
+    let node = Node::start(config, Roles::ALL).await?;
+    let url = format!("http://{}", node.address());
+    let client = Client::new(&url)?;
+    wait_until_ready(&client).await?;
+    if !args.json {
+        greet(&url, dir, started.elapsed())?;
+    }
+
+    let load = Handles::new("workload");
+    let workload = Workload::start(pods.clone(), args.seed, args.rate, &load)?;
+    let probe = Probe::start(&pods, client.clone(), &load)?;
+    let told = signal::terminated()?;
+    tokio::select! {
+        name = told => tracing::info!(signal = name, "told to stop"),
+        () = sleep_or_forever(run_for) => {}
+        () = node.until_told() => {}
+    }
+    let seen = probe.stop().await;
+    let emitted = workload.stop().await?;
+    let Some(_) = run_for else {
+        node.stop().await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+
+    let verdict = Verdict::reach(&client, &emitted, seen.written).await?;
+    let wall_s = started.elapsed().as_secs_f64();
+    node.stop().await?;
+    let report = json!({
+        "logs": {
+            "emitted": verdict.emitted,
+            "stored": verdict.stored,
+            "lost": verdict.lost,
+            "duplicated": verdict.duplicated,
+        },
+        "freshness_ms": {"p50": seen.percentile(50), "p99": seen.percentile(99)},
+        "wall_s": (wall_s * 10.0).round() / 10.0,
+    });
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{report}")?;
+    } else {
+        writeln!(out, "{report:#}")?;
+    }
+    Ok(if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+}
+
+fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Weir is ready after {} ms: {url}", took.as_millis())?;
+    writeln!(out, "A simulated shop writes container logs below {}", dir.display())?;
+    writeln!(out, "\nTry, in another terminal:\n")?;
+    let sql = "SELECT service_name, severity_text, count(*) AS n FROM logs GROUP BY 1, 2 ORDER BY n DESC";
+    writeln!(out, "  curl -s {url}/api/v1/sql -d \"{sql}\" -H 'Accept: text/csv'")?;
+    writeln!(out, "  curl -s '{url}/api/v1/logs?query=severity%3E%3Derror&limit=5'")?;
+    writeln!(out, "  curl -s {url}/api/v1/sql -d 'SELECT * FROM weir.gaps' -H 'Accept: application/x-ndjson'")?;
+    writeln!(out, "\nCtrl-C stops everything and removes the directory.")?;
+    Ok(())
+}
+
+/// The wished address, or a free port on its host when it is taken.
+fn free_address(wished: &str) -> String {
+    match std::net::TcpListener::bind(wished) {
+        Ok(_) => wished.to_owned(),
+        Err(_) => "127.0.0.1:0".to_owned(),
+    }
+}
+
+async fn wait_until_ready(client: &Client) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let answer = client.get("/readyz", "application/json").await?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            anyhow::bail!("not ready after 30 s: {}", answer.text());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn sleep_or_forever(run_for: Option<Duration>) {
+    match run_for {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes a seeded corpus for measurements.
+pub fn corpus(file: &Path, size: &str, seed: u64) -> Result<ExitCode> {
+    let size: ByteSize = size.parse().context("--size")?;
+    let written = corpus::write(file, size.0, seed).with_context(|| format!("cannot write {}", file.display()))?;
+    writeln!(std::io::stdout(), "{written}")?;
+    super::DONE
+}

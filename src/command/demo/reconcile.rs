@@ -1,0 +1,57 @@
+//! What was written against what is stored, asked over the public port.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::demo::Emitted;
+use crate::http::Client;
+
+/// How long after the last line everything must be queryable.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A line's own number: a field of a JSON line, a word of any other.
+const KEY: &str = "coalesce(attributes['seq'], regexp_match(body, 'seq=([a-z]+-[0-9]+)')[1])";
+
+/// How the counts compare.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// Lines written.
+    pub emitted: u64,
+    /// Rows found.
+    pub stored: u64,
+    /// Lines without a row.
+    pub lost: u64,
+    /// Rows beyond the first of a line.
+    pub duplicated: u64,
+}
+
+impl Verdict {
+    /// Waits until all that was written is there, or for as long as is fair,
+    /// then counts.
+    pub(super) async fn reach(client: &Client, emitted: &Emitted, probes: u64) -> Result<Self> {
+        let emitted = emitted.lines + probes;
+        let question = format!("SELECT count(*), count(DISTINCT {KEY}) FROM logs");
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let rows = client.rows(&question).await?;
+            let count = |column: usize| rows[0][column].as_u64().context("a count is a number");
+            let (stored, distinct) = (count(0)?, count(1)?);
+            let verdict = Self {
+                emitted,
+                stored,
+                lost: emitted.saturating_sub(distinct),
+                duplicated: stored.saturating_sub(distinct),
+            };
+            if verdict.lost == 0 || Instant::now() > deadline {
+                return Ok(verdict);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Nothing lost, nothing twice, nothing that was never written.
+    pub(super) fn is_clean(&self) -> bool {
+        self.lost == 0 && self.duplicated == 0 && self.stored == self.emitted
+    }
+}

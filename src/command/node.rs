@@ -1,0 +1,44 @@
+//! `weir all`, `agent`, `ingest`, `query`, and the query worker.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use weir_runtime::telemetry;
+
+use crate::cli::NodeArgs;
+use crate::config::Config;
+use crate::node::{Node, Roles};
+
+/// Runs a node until it is told to end.
+pub fn node(args: NodeArgs, roles: Roles) -> Result<ExitCode> {
+    telemetry::init(telemetry::Format::Auto)?;
+    let config = Config::load(&args)?;
+    super::block_on(async move {
+        let node = Node::start(config, roles).await?;
+        node.until_told().await;
+        node.stop().await?;
+        super::DONE
+    })
+}
+
+/// Runs the query worker on the configuration that its parent wrote.
+#[cfg(feature = "query")]
+pub fn query_worker(config: &Path) -> Result<ExitCode> {
+    use anyhow::Context;
+    telemetry::init(telemetry::Format::Auto)?;
+    let text = std::fs::read(config).with_context(|| format!("cannot read {}", config.display()))?;
+    let config: Config = serde_json::from_slice(&text).context("the worker's configuration is damaged")?;
+    // Before the first thread starts: the limit is the process's.
+    weir_runtime::limit::memory(config.query.memory.0)?;
+    super::block_on(async move {
+        crate::role::worker::run(config).await?;
+        super::DONE
+    })
+}
+
+/// This build has no query role.
+#[cfg(not(feature = "query"))]
+pub fn query_worker(_: &Path) -> Result<ExitCode> {
+    anyhow::bail!("this build has no query role")
+}

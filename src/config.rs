@@ -1,0 +1,215 @@
+//! The configuration tree: defaults, then the file, then `WEIR_*`, then flags.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use weir_runtime::ByteSize;
+
+use crate::cli::NodeArgs;
+
+/// Everything that can be set. Each role owns its section; a build without a
+/// role still accepts its section, so that one file serves every node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// The address to serve on, `HOST:PORT`. Empty: 127.0.0.1, port 9700 for
+    /// `all` and `query`, 9701 for `agent`, 9702 for `ingest`.
+    pub listen: String,
+    /// Allow an address that other hosts can reach, without credentials.
+    pub insecure: bool,
+    /// The event log.
+    pub log: LogConfig,
+    /// The agent.
+    pub agent: AgentSection,
+    /// The ingester.
+    pub ingest: IngestSection,
+    /// The query service.
+    pub query: QuerySection,
+}
+
+/// The event log on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Begins the topics' names: `weir` makes `weir.logs`.
+    pub topic_prefix: String,
+    /// Partitions of a new topic.
+    pub partitions: u32,
+    /// A segment file is closed at this size; whole segments are what trimming
+    /// deletes.
+    pub segment_bytes: ByteSize,
+}
+
+#[cfg(feature = "agent")]
+type AgentSection = weir_agent::Config;
+#[cfg(not(feature = "agent"))]
+type AgentSection = OtherRole;
+#[cfg(feature = "ingest")]
+type IngestSection = weir_ingest::Config;
+#[cfg(not(feature = "ingest"))]
+type IngestSection = OtherRole;
+#[cfg(feature = "query")]
+type QuerySection = weir_query::Config;
+#[cfg(not(feature = "query"))]
+type QuerySection = OtherRole;
+
+/// The section of a role that this build does not have: accepted, not read.
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+pub type OtherRole = serde_json::Map<String, serde_json::Value>;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data: "weir-data".into(),
+            listen: String::new(),
+            insecure: false,
+            log: LogConfig::default(),
+            agent: AgentSection::default(),
+            ingest: IngestSection::default(),
+            query: QuerySection::default(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { topic_prefix: "weir".to_owned(), partitions: 1, segment_bytes: ByteSize::mib(128) }
+    }
+}
+
+impl Config {
+    /// Reads the file and the environment, then lays the flags over them.
+    pub fn load(args: &NodeArgs) -> Result<Self> {
+        let mut config = Self::read(args.config.as_deref())?;
+        if let Some(data) = &args.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = &args.listen {
+            config.listen.clone_from(listen);
+        }
+        #[cfg(feature = "agent")]
+        if !args.tail.is_empty() {
+            config.agent.tail.clone_from(&args.tail);
+        }
+        config.insecure |= args.insecure;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads a file (or none) and the environment, without checking.
+    pub fn read(file: Option<&Path>) -> Result<Self> {
+        Ok(weir_runtime::config::load(file, std::env::vars(), "WEIR_")?)
+    }
+
+    /// What the types cannot say.
+    pub fn check(&self) -> Result<()> {
+        if self.log.partitions == 0 || self.log.partitions > 1024 {
+            bail!("log.partitions is {}: use 1 to 1024", self.log.partitions);
+        }
+        if !self.listen.is_empty() {
+            self.listen_address(9700)?;
+        }
+        Ok(())
+    }
+
+    /// The address to serve on, with the role's port where none is set.
+    ///
+    /// # Errors
+    /// An address that other hosts can reach, without `insecure`.
+    pub fn listen_address(&self, role_port: u16) -> Result<SocketAddr> {
+        if self.listen.is_empty() {
+            return Ok(SocketAddr::from(([127, 0, 0, 1], role_port)));
+        }
+        let text = self.listen.replace("localhost:", "127.0.0.1:");
+        let address: SocketAddr = text
+            .parse()
+            .with_context(|| format!("listen is {:?}: use HOST:PORT, for example 127.0.0.1:9700", self.listen))?;
+        if !self.insecure && !is_loopback(address.ip()) {
+            bail!(
+                "listen is {address}, which other hosts can reach, and no credentials are configured: \
+                 use 127.0.0.1:{}, or --insecure if the network is trusted",
+                address.port()
+            );
+        }
+        Ok(address)
+    }
+
+    /// The parts of the data directory.
+    pub fn paths(&self) -> Paths {
+        Paths { data: self.data.clone() }
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+    }
+}
+
+/// Where each part keeps its state below the data directory.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    data: PathBuf,
+}
+
+impl Paths {
+    /// The directory itself.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The event log's segments.
+    pub fn log(&self) -> PathBuf {
+        self.data.join("log")
+    }
+
+    /// The agent's checkpoint.
+    pub fn agent(&self) -> PathBuf {
+        self.data.join("agent")
+    }
+
+    /// The catalog's database.
+    pub fn catalog(&self) -> PathBuf {
+        self.data.join("catalog.db")
+    }
+
+    /// The tables' files.
+    pub fn objects(&self) -> PathBuf {
+        self.data.join("objects")
+    }
+
+    /// Messages that could not be decoded, as they were.
+    pub fn dead_letters(&self) -> PathBuf {
+        self.data.join("dead-letter")
+    }
+
+    /// Sockets and what else lives as long as a process.
+    pub fn run(&self) -> PathBuf {
+        self.data.join("run")
+    }
+
+    /// Where ingest gives out its live rows.
+    pub fn ingest_socket(&self) -> PathBuf {
+        self.run().join("ingest.sock")
+    }
+
+    /// Where the query worker serves.
+    pub fn worker_socket(&self) -> PathBuf {
+        self.run().join("query.sock")
+    }
+
+    /// What the query worker was started with.
+    pub fn worker_config(&self) -> PathBuf {
+        self.run().join("query.json")
+    }
+
+    /// Where queries put what does not fit into memory.
+    pub fn spill(&self) -> PathBuf {
+        self.data.join("spill")
+    }
+}

@@ -1,0 +1,136 @@
+//! A small HTTP client for `weir sql` and the demo: one request, one connection.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How long a whole exchange may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A Weir to talk to.
+#[derive(Clone, Debug)]
+pub struct Client {
+    authority: String,
+}
+
+/// What it answered.
+#[derive(Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Response {
+    /// The body as text, lossily.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {}", self.text()))
+    }
+}
+
+impl Client {
+    /// A client for `http://host:port`.
+    pub fn new(url: &str) -> Result<Self> {
+        let Some(authority) = url.strip_prefix("http://") else {
+            bail!("the URL {url:?} must start with http://");
+        };
+        let authority = authority.trim_end_matches('/');
+        if authority.is_empty() || authority.contains('/') {
+            bail!("the URL {url:?} must be http://HOST:PORT");
+        }
+        let authority =
+            if authority.contains(':') { authority.to_owned() } else { format!("{authority}:9700") };
+        Ok(Self { authority })
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str, accept: &str) -> Result<Response> {
+        self.send(Method::GET, path, accept, None).await
+    }
+
+    /// `POST /api/v1/sql` with the statement as plain text.
+    pub async fn sql(&self, query: &str, accept: &str) -> Result<Response> {
+        self.send(Method::POST, "/api/v1/sql", accept, Some(("text/plain", query.to_owned().into()))).await
+    }
+
+    /// The rows of a statement as JSON values.
+    ///
+    /// # Errors
+    /// Anything but a complete answer, with the server's message.
+    pub async fn rows(&self, query: &str) -> Result<Vec<Vec<serde_json::Value>>> {
+        let response = self.sql(query, "application/json").await?;
+        if response.status != StatusCode::OK {
+            bail!("{}: {}", response.status, response.text());
+        }
+        let mut answer = response.json()?;
+        serde_json::from_value(answer["rows"].take()).context("the answer has no rows")
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<Response> {
+        let exchange = self.exchange(method, path, accept, body);
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .with_context(|| format!("{} did not answer within {TIMEOUT:?}", self.authority))?
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, Bytes)>,
+    ) -> Result<Response> {
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .with_context(|| format!("cannot reach Weir at {}: is it running?", self.authority))?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut request =
+            Request::builder().method(method).uri(path).header(HOST, &self.authority).header(ACCEPT, accept);
+        let mut content = Bytes::new();
+        if let Some((kind, bytes)) = body {
+            request = request.header(CONTENT_TYPE, kind);
+            content = bytes;
+        }
+        let answer = async {
+            let response = sender.send_request(request.body(Full::new(content))?).await?;
+            let (head, body) = response.into_parts();
+            let body = body.collect().await?.to_bytes();
+            anyhow::Ok(Response { status: head.status, headers: head.headers, body })
+        };
+        // The connection makes progress only while it is polled; it ends with
+        // the answer.
+        tokio::pin!(answer);
+        tokio::pin!(connection);
+        loop {
+            tokio::select! {
+                biased;
+                response = &mut answer => return response,
+                closed = &mut connection => {
+                    closed.with_context(|| format!("the connection to {} broke", self.authority))?;
+                    return answer.await;
+                }
+            }
+        }
+    }
+}

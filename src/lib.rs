@@ -1,0 +1,11 @@
+//! Weir, put together: the command line, the configuration tree, and the node
+//! that wires roles into a process. It composes and decides nothing.
+
+pub mod cli;
+pub mod command;
+pub mod config;
+#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+pub mod demo;
+pub mod http;
+pub mod node;
+pub mod role;

@@ -1,0 +1,170 @@
+//! The whole life of a process: ordered start, mirrored stop.
+//!
+//! Start: port -> stores -> event log -> ingest -> query -> agent -> ready.
+//! Stop is the mirror: not ready -> agent -> port -> query -> ingest -> event log. Each part
+//! outlives what leans on it. None of the stopping is needed for safety: a
+//! `kill -9` at any point loses nothing acknowledged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::Router;
+use weir_runtime::admin::{self, Check};
+use weir_runtime::server::{Listener, LocalAddress, Server};
+use weir_runtime::{Handles, signal};
+
+use crate::config::Config;
+use crate::role;
+
+/// How long each phase of the stop may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Which roles a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    name: &'static str,
+    agent: bool,
+    ingest: bool,
+    query: bool,
+    port: u16,
+}
+
+impl Roles {
+    /// Every role.
+    pub const ALL: Self = Self { name: "all", agent: true, ingest: true, query: true, port: 9700 };
+    /// Only the agent.
+    pub const AGENT: Self = Self { name: "agent", agent: true, ingest: false, query: false, port: 9701 };
+    /// Only the ingester.
+    pub const INGEST: Self = Self { name: "ingest", agent: false, ingest: true, query: false, port: 9702 };
+    /// Only the query service.
+    pub const QUERY: Self = Self { name: "query", agent: false, ingest: false, query: true, port: 9700 };
+}
+
+/// A running process.
+#[derive(Debug)]
+pub struct Node {
+    handles: Handles,
+    ready: Arc<AtomicBool>,
+    agent: Option<role::agent::Agent>,
+    port: Handles,
+    address: LocalAddress,
+    query: Option<role::query::Query>,
+    ingest: Option<role::ingest::Ingest>,
+    log: Option<role::log::Log>,
+}
+
+impl Node {
+    /// Starts the roles in order. Nothing is touched before the port is ours.
+    pub async fn start(config: Config, roles: Roles) -> Result<Self> {
+        let handles = Handles::new("node");
+        let listener = Listener::tcp(&config.listen_address(roles.port)?.to_string()).await?;
+        let paths = config.paths();
+        std::fs::create_dir_all(paths.run())
+            .with_context(|| format!("cannot create the data directory {}", paths.data().display()))?;
+
+        let log = role::log::Log::open(&config, roles.agent, roles.ingest, &handles).await?;
+        let ingest = match roles.ingest {
+            true => Some(role::ingest::Ingest::start(&config, &log, handles.child("ingest")).await?),
+            false => None,
+        };
+        let query = match roles.query {
+            true => Some(role::query::Query::start(&config, &log, handles.child("query")).await?),
+            false => None,
+        };
+        let agent = match roles.agent {
+            true => Some(role::agent::Agent::start(&config, &log, handles.child("agent")).await?),
+            false => None,
+        };
+
+        let ready = Arc::new(AtomicBool::new(true));
+        let mut checks = vec![running(&ready)];
+        checks.extend(ingest.iter().map(role::ingest::Ingest::check));
+        checks.extend(query.iter().map(role::query::Query::check));
+        checks.extend(agent.iter().map(role::agent::Agent::check));
+        let api = query.as_ref().map_or_else(Router::new, role::query::Query::router);
+        let port = handles.child("port");
+        let router = admin::router(checks, handles.metrics.clone()).merge(api);
+        let server = Server::start(listener, router, &port);
+        let address = server.local_addr().clone();
+        let address_file = paths.run().join(format!("{}.addr", roles.name));
+        std::fs::write(&address_file, address.to_string())
+            .with_context(|| format!("cannot write {}", address_file.display()))?;
+        tracing::info!(roles = roles.name, %address, data = %paths.data().display(), "started");
+        Ok(Self { handles, ready, agent, port, address, query, ingest, log: Some(log) })
+    }
+
+    /// Where it serves.
+    pub fn address(&self) -> &LocalAddress {
+        &self.address
+    }
+
+    /// Waits for a signal, or for a part that failed.
+    pub async fn until_told(&self) {
+        let failed = async {
+            let parts = [
+                self.agent.as_ref().map(role::agent::Agent::ended),
+                self.query.as_ref().map(role::query::Query::ended),
+                self.ingest.as_ref().map(role::ingest::Ingest::ended),
+            ];
+            futures::future::select_all(parts.into_iter().flatten().map(Box::pin)).await;
+        };
+        let signal = async {
+            match signal::terminated() {
+                Ok(told) => told.await,
+                Err(error) => {
+                    tracing::warn!(%error, "signals cannot be heard");
+                    std::future::pending().await
+                }
+            }
+        };
+        tokio::select! {
+            name = signal => tracing::info!(signal = name, "told to stop"),
+            () = self.port.shutdown.begun() => {}
+            () = failed => {}
+        }
+    }
+
+    /// Stops in the mirrored order, and reports a part that had failed.
+    pub async fn stop(self) -> Result<()> {
+        self.ready.store(false, Ordering::SeqCst);
+        let mut failures = Vec::new();
+        if let Some(agent) = self.agent {
+            failures.extend(agent.stop(STOP_DEADLINE).await);
+        }
+        failures.extend(stop_part("port", &self.port, STOP_DEADLINE).await);
+        if let Some(query) = self.query {
+            failures.extend(query.stop(STOP_DEADLINE).await);
+        }
+        if let Some(ingest) = self.ingest {
+            failures.extend(ingest.stop(STOP_DEADLINE).await);
+        }
+        drop(self.log);
+        failures.extend(stop_part("node", &self.handles, STOP_DEADLINE).await);
+        match failures.first() {
+            None => tracing::info!("stopped"),
+            Some(first) => bail!("{first}"),
+        }
+        Ok(())
+    }
+}
+
+/// Ends a part's tasks, names what is still pending, and answers with the
+/// part's failure, if it had one.
+pub(crate) async fn stop_part(name: &str, handles: &Handles, deadline: Duration) -> Option<String> {
+    handles.shutdown.begin();
+    let pending = handles.tasks.join(deadline).await;
+    if !pending.is_empty() {
+        tracing::warn!(part = name, ?pending, "still pending after {deadline:?}, ended");
+    }
+    handles.tasks.failure()
+}
+
+fn running(ready: &Arc<AtomicBool>) -> Check {
+    let ready = ready.clone();
+    Check::new("running", move || match ready.load(Ordering::SeqCst) {
+        true => Ok(()),
+        false => Err("stopping".to_owned()),
+    })
+}

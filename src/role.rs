@@ -1,0 +1,28 @@
+//! Builds one role each from its configuration and the process's handles. A
+//! build without a role has [`absent`] in its place.
+
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+mod absent;
+
+#[cfg(feature = "agent")]
+pub mod agent;
+#[cfg(not(feature = "agent"))]
+pub use absent::agent;
+
+#[cfg(feature = "ingest")]
+pub mod ingest;
+#[cfg(not(feature = "ingest"))]
+pub use absent::ingest;
+
+#[cfg(any(feature = "agent", feature = "ingest"))]
+pub mod log;
+#[cfg(not(any(feature = "agent", feature = "ingest")))]
+pub use absent::log;
+
+#[cfg(feature = "query")]
+pub mod query;
+#[cfg(not(feature = "query"))]
+pub use absent::query;
+
+#[cfg(feature = "query")]
+pub mod worker;

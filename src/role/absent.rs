@@ -1,0 +1,80 @@
+//! Stands where a build has no such role: it cannot be started and says so.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use axum::Router;
+use weir_runtime::Handles;
+use weir_runtime::admin::Check;
+
+use crate::config::Config;
+
+/// A role that this build does not have. It never exists.
+#[derive(Debug)]
+pub enum Absent {}
+
+impl Absent {
+    /// Refuses.
+    pub async fn start(_: &Config, _: &crate::role::log::Log, _: Handles) -> Result<Self> {
+        bail!("this build does not have the role: use one with all features")
+    }
+
+    /// Never called.
+    pub fn check(&self) -> Check {
+        match *self {}
+    }
+
+    /// Never called.
+    pub fn router(&self) -> Router {
+        match *self {}
+    }
+
+    /// Never called.
+    pub async fn ended(&self) {
+        match *self {}
+    }
+
+    /// Never called.
+    pub async fn stop(self, _: Duration) -> Option<String> {
+        match self {}
+    }
+}
+
+#[cfg(not(feature = "agent"))]
+pub mod agent {
+    //! No agent in this build.
+    pub use super::Absent as Agent;
+}
+
+#[cfg(not(feature = "ingest"))]
+pub mod ingest {
+    //! No ingester in this build.
+    pub use super::Absent as Ingest;
+}
+
+#[cfg(not(feature = "query"))]
+pub mod query {
+    //! No query service in this build.
+    pub use super::Absent as Query;
+}
+
+#[cfg(not(any(feature = "agent", feature = "ingest")))]
+pub mod log {
+    //! No event log in this build.
+
+    use anyhow::Result;
+    use weir_runtime::Handles;
+
+    use crate::config::Config;
+
+    /// Nothing to open.
+    #[derive(Debug)]
+    pub struct Log;
+
+    impl Log {
+        /// A node that only queries needs no event log.
+        pub async fn open(_: &Config, _writes: bool, _reads: bool, _: &Handles) -> Result<Self> {
+            Ok(Self)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The agent of this process.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use weir_runtime::Handles;
+use weir_runtime::admin::Check;
+
+use crate::config::Config;
+use crate::role::log::Log;
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    agent: weir_agent::Agent,
+    handles: Handles,
+}
+
+impl Agent {
+    /// Starts tailing.
+    pub async fn start(config: &Config, log: &Log, handles: Handles) -> Result<Self> {
+        let append = log.append.clone().context("the agent needs the event log open for writing")?;
+        let state = config.paths().agent();
+        let agent =
+            weir_agent::start(config.agent.clone(), append, log.topic.clone(), state, handles.clone()).await?;
+        Ok(Self { agent, handles })
+    }
+
+    /// Whether it can do its work.
+    pub fn check(&self) -> Check {
+        let health = self.agent.health();
+        Check::new("agent", move || health.check())
+    }
+
+    /// Waits until it has ended by itself, which only a failure makes it do.
+    pub async fn ended(&self) {
+        self.handles.shutdown.begun().await;
+    }
+
+    /// Sends what is framed, waits for the acknowledgements, ends.
+    pub async fn stop(self, deadline: Duration) -> Option<String> {
+        self.agent.stop(deadline).await;
+        crate::node::stop_part("agent", &self.handles, deadline).await
+    }
+}

@@ -1,0 +1,66 @@
+//! The event log as this process sees it: the writer's, or another's on the
+//! same host.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use weir_proto::model::Signal;
+use weir_runtime::Handles;
+use weir_stream::disk::{DiskConfig, DiskLog, DiskReader};
+use weir_stream::{Append, Subscribe, Topic};
+
+use crate::config::Config;
+
+/// How long a reader waits for the writer to have made the log.
+const WAIT_FOR_WRITER: Duration = Duration::from_secs(10);
+
+/// The two sides of the event log, each where a role needs it.
+pub struct Log {
+    /// The topic of the lines.
+    pub topic: Topic,
+    /// Set where the agent runs.
+    pub append: Option<Arc<dyn Append>>,
+    /// Set where the ingester runs.
+    pub subscribe: Option<Arc<dyn Subscribe>>,
+}
+
+impl Log {
+    /// Opens the log for writing, reading, both or neither.
+    pub async fn open(config: &Config, writes: bool, reads: bool, handles: &Handles) -> Result<Self> {
+        let name = format!("{}.{}", config.log.topic_prefix, Signal::Logs);
+        let topic = Topic::new(&name).context("log.topic_prefix")?;
+        let dir = config.paths().log();
+        if writes {
+            let disk = DiskConfig { segment_bytes: config.log.segment_bytes, ..DiskConfig::new(dir) };
+            let log = DiskLog::open(disk, handles)?;
+            log.ensure_topic(&topic, config.log.partitions).await?;
+            let subscribe = reads.then(|| Arc::new(log.reader()) as Arc<dyn Subscribe>);
+            return Ok(Self { topic, append: Some(Arc::new(log)), subscribe });
+        }
+        if !reads {
+            return Ok(Self { topic, append: None, subscribe: None });
+        }
+        let deadline = tokio::time::Instant::now() + WAIT_FOR_WRITER;
+        while !dir.join(topic.as_str()).is_dir() {
+            if tokio::time::Instant::now() > deadline {
+                bail!(
+                    "there is no event log at {}: start `weir agent --data {}` on this host first; \
+                     roles on several hosts need Kafka, which this version does not have yet",
+                    dir.display(),
+                    config.data.display()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let reader = DiskReader::open(dir)?;
+        Ok(Self { topic, append: None, subscribe: Some(Arc::new(reader)) })
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The front of the query service: keeps the worker process alive and passes
+//! requests on to it. The front holds no query, so none can take it down.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::any;
+use weir_runtime::admin::Check;
+use weir_runtime::child::{Child, Command};
+use weir_runtime::unix::UnixClient;
+use weir_runtime::{Handles, telemetry};
+
+use crate::config::Config;
+use crate::role::log::Log;
+
+/// How long the worker may take to end its queries.
+const WORKER_STOP: Duration = Duration::from_secs(5);
+
+/// A running query service.
+#[derive(Debug)]
+pub struct Query {
+    worker: UnixClient,
+    socket: PathBuf,
+    handles: Handles,
+}
+
+impl Query {
+    /// Starts the worker under the supervision of this process.
+    pub async fn start(config: &Config, _: &Log, handles: Handles) -> Result<Self> {
+        let paths = config.paths();
+        let given = paths.worker_config();
+        let text = serde_json::to_vec(config).context("the configuration cannot be written")?;
+        std::fs::write(&given, text).with_context(|| format!("cannot write {}", given.display()))?;
+        let command = Command {
+            name: "query worker",
+            program: std::env::current_exe().context("cannot find the own program")?,
+            args: vec!["query-worker".into(), "--config".into(), given.into()],
+            env: Vec::new(),
+            stop_deadline: WORKER_STOP,
+        };
+        let child = Child::start(command, &handles)?;
+        handles.metrics.register(
+            "query_worker_restarts",
+            "Starts of the query worker after its first",
+            child.restarts_metric(),
+        );
+        let socket = paths.worker_socket();
+        Ok(Self { worker: UnixClient::new(&socket), socket, handles })
+    }
+
+    /// Whether a worker is there to ask.
+    pub fn check(&self) -> Check {
+        let socket = self.socket.clone();
+        Check::new("query", move || match std::os::unix::net::UnixStream::connect(&socket) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("the query worker does not answer: {error}")),
+        })
+    }
+
+    /// Everything below `/api/` is the worker's.
+    pub fn router(&self) -> Router {
+        Router::new().route("/api/{*path}", any(pass_on)).with_state(self.worker.clone())
+    }
+
+    /// Waits until it has ended by itself, which only a failure makes it do.
+    pub async fn ended(&self) {
+        self.handles.shutdown.begun().await;
+    }
+
+    /// Ends the worker.
+    pub async fn stop(self, deadline: Duration) -> Option<String> {
+        crate::node::stop_part("query", &self.handles, deadline).await
+    }
+}
+
+async fn pass_on(State(worker): State<UnixClient>, request: Request<Body>) -> Response {
+    match worker.send(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::warn!(error = %telemetry::error_chain(&error), "the query worker did not answer");
+            let body = serde_json::json!({"error": {
+                "code": "unavailable",
+                "message": "the query worker is starting or was stopped by its memory limit",
+                "hint": "try again in a second; a query that needs less memory may help",
+            }});
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
+        }
+    }
+}

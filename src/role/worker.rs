@@ -1,0 +1,35 @@
+//! The query worker: a process of its own under a hard memory limit, which
+//! reads the catalog and the files, asks ingest for its live rows, and serves
+//! on a Unix socket.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use weir_query::{Engine, RemoteLive};
+use weir_runtime::server::{Listener, Server};
+use weir_runtime::{Handles, admin, child, signal};
+use weir_storage::catalog::sqlite::SqliteCatalog;
+use weir_storage::object::LocalStore;
+
+use crate::config::Config;
+
+/// How long queries may take to end once the worker is told to.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Serves until told to end, or until the parent is gone.
+pub async fn run(config: Config) -> Result<()> {
+    child::exit_with_parent()?;
+    let handles = Handles::new("query-worker");
+    let paths = config.paths();
+    let catalog = Arc::new(SqliteCatalog::open_read_only(&paths.catalog()).await?);
+    let objects = LocalStore::open(paths.objects())?.object_store();
+    let live = Arc::new(RemoteLive::new(&paths.ingest_socket()));
+    let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
+    let listener = Listener::unix(&paths.worker_socket()).await?;
+    let router = weir_query::router(engine).merge(admin::router(Vec::new(), handles.metrics.clone()));
+    Server::start(listener, router, &handles);
+    signal::terminated()?.await;
+    crate::node::stop_part("query-worker", &handles, STOP_DEADLINE).await;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! From a line in a file to a row: complete, in order, byte for byte.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::harness::{Node, Scratch, append, eventually};
+
+#[test]
+fn plain_lines_arrive_in_order_with_their_file_named() {
+    let scratch = Scratch::new("plain");
+    let file = scratch.input("shop.log");
+    append(&file, "first\nsecond \u{1f980}\r\n\nlast without newline");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(4);
+    let rows = node.rows(
+        "SELECT body, service_name, resource_attributes['log.file.name'], source_start, source_end \
+         FROM logs ORDER BY source_start",
+    );
+    let expected = [
+        json!(["first", "shop", "shop.log", 0, 6]),
+        json!(["second \u{1f980}", "shop", "shop.log", 6, 19]),
+        json!(["", "shop", "shop.log", 19, 20]),
+        json!(["last without newline", "shop", "shop.log", 20, 40]),
+    ];
+    assert_eq!(rows.into_iter().map(serde_json::Value::from).collect::<Vec<_>>(), expected);
+    let paths = node.rows("SELECT DISTINCT resource_attributes['log.file.path'] FROM logs");
+    assert_eq!(paths, [[json!(file.to_str().expect("text"))]]);
+}
+
+#[test]
+fn a_line_that_was_cut_by_time_is_continued() {
+    let scratch = Scratch::new("continued");
+    let file = scratch.input("a.log");
+    append(&file, "half");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(1);
+    append(&file, " and rest\nnext\nopen");
+    node.wait_for_rows(4);
+    // A late bare newline only ends the open line: no row of its own.
+    append(&file, "\nafter\n");
+    node.wait_for_rows(5);
+    let rows = node.rows(
+        "SELECT body, source_start, flags & 4 > 0, flags & 8 > 0 FROM logs ORDER BY source_start",
+    );
+    let expected = [
+        json!(["half", 0, true, false]),
+        json!([" and rest", 4, false, true]),
+        json!(["next", 14, false, false]),
+        json!(["open", 19, true, false]),
+        json!(["after", 24, false, false]),
+    ];
+    assert_eq!(rows.into_iter().map(serde_json::Value::from).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_container_has_a_source_per_stream_and_its_partial_lines_are_joined() {
+    let scratch = Scratch::new("cri");
+    let file = scratch.input("c.log");
+    append(
+        &file,
+        "2026-01-02T03:04:05.000000006Z stdout P half \n\
+         2026-01-02T03:04:05.000000007Z stderr F error text\n\
+         2026-01-02T03:04:05.000000008Z stdout F done\n",
+    );
+    let node = Node::start(&scratch);
+    node.wait_for_rows(2);
+    let rows = node.rows(
+        "SELECT body, resource_attributes['log.iostream'], timestamp_nanos, source_start \
+         FROM logs ORDER BY source_start",
+    );
+    let expected = [json!(["half done", "stdout", 6, 0]), json!(["error text", "stderr", 7, 45])];
+    assert_eq!(rows.into_iter().map(serde_json::Value::from).collect::<Vec<_>>(), expected);
+    assert_eq!(node.number("SELECT count(DISTINCT source_id) FROM logs"), 2);
+}
+
+#[test]
+fn a_renamed_file_is_read_to_its_end_and_its_successor_from_its_start() {
+    let scratch = Scratch::new("rotation");
+    let file = scratch.input("a.log");
+    append(&file, "");
+    let node = Node::start(&scratch);
+    for generation in 0..20 {
+        for line in 0..50 {
+            append(&file, format!("generation {generation} line {line}\n"));
+        }
+        fs::rename(&file, scratch.input(&format!("a.log.{generation}"))).expect("renamed");
+    }
+    append(&file, "end\n");
+    node.wait_for_rows(1001);
+    assert_eq!(node.number("SELECT count(*) FROM logs"), 1001);
+    assert_eq!(node.number("SELECT count(DISTINCT body) FROM logs"), 1001);
+    assert_eq!(node.rows("SELECT * FROM weir.gaps"), Vec::<Vec<serde_json::Value>>::new());
+}
+
+#[test]
+fn a_restart_goes_on_where_the_last_one_ended() {
+    let scratch = Scratch::new("restart");
+    let file = scratch.input("a.log");
+    append(&file, "one\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(1);
+    assert!(node.terminate().success(), "a told node ends well");
+    append(&file, "two\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(2);
+    let rows = node.rows("SELECT body FROM logs ORDER BY source_start");
+    assert_eq!(rows, [[json!("one")], [json!("two")]]);
+    assert_eq!(node.number("SELECT count(DISTINCT source_id) FROM logs"), 1, "the source is the same");
+}
+
+#[test]
+fn a_structured_line_is_taken_apart_and_rebuilds_exactly() {
+    let scratch = Scratch::new("structured");
+    let lines = [
+        r#"{"ts":"2026-03-04T05:06:07.123456Z","level":"error","msg":"card \"4\" declined","user":17,"deep":{"a":[1, 2]},"trace_id":"0af7651916cd43dd8448eb211c80319c"}"#,
+        r#"{ "level" : "info", "message" : "spaces" }"#,
+        r#"level=warn msg="slow query" took=1.5s"#,
+        "2026-03-04 05:06:07,250 ERROR plain text",
+    ];
+    append(&scratch.input("a.log"), format!("{}\n", lines.join("\n")));
+    let node = Node::start(&scratch);
+    node.wait_for_rows(4);
+    let rows = node.rows(
+        "SELECT body, severity_number, attributes['user'], attributes['deep'], trace_id \
+         FROM logs ORDER BY source_start",
+    );
+    assert_eq!(rows[0][0], json!("card \"4\" declined"));
+    assert_eq!(rows[0][1..], [json!(17), json!("17"), json!(r#"{"a":[1, 2]}"#), json!("0af7651916cd43dd8448eb211c80319c")]);
+    assert_eq!(rows[1][..2], [json!("spaces"), json!(9)]);
+    assert_eq!(rows[2][..2], [json!("slow query"), json!(13)]);
+    assert_eq!(rows[3][..2], [json!(lines[3]), json!(17)]);
+    let rebuilt = node.rows("SELECT arrow_cast(line, 'Utf8') FROM log_lines ORDER BY source_start");
+    assert_eq!(rebuilt, lines.map(|line| [json!(line)]));
+}
+
+#[test]
+fn rows_are_the_same_live_flushed_and_after_a_restart() {
+    let scratch = Scratch::new("same");
+    let text: String = (0..500).map(|n| format!("{{\"level\":\"info\",\"msg\":\"m{n}\",\"n\":{n}}}\n")).collect();
+    append(&scratch.input("a.log"), &text);
+    let all = "SELECT body, attributes['n'], severity_number, source_start, source_end FROM logs ORDER BY source_start";
+    let node = Node::start_with(&scratch, crate::harness::Role::All, |command| {
+        command.env("WEIR_INGEST_FLUSH_INTERVAL", "1h");
+    });
+    node.wait_for_rows(500);
+    let live = node.rows(all);
+    assert_eq!(node.number("SELECT count(*) FROM weir.files"), 0, "nothing is flushed yet");
+    assert!(node.terminate().success());
+    let node = Node::start(&scratch);
+    let flushed = eventually("the flushed rows are there", || match node.try_rows(all) {
+        Ok(rows) if rows.len() == 500 => Ok(rows),
+        other => Err(format!("{:?}", other.map(|rows| rows.len()))),
+    });
+    assert_eq!(live, flushed);
+    assert_eq!(node.number("SELECT count(*) FROM weir.files"), 1);
+}

@@ -1,0 +1,23 @@
+//! The demo reconciles what it wrote with what is stored.
+
+use serde_json::Value;
+
+use crate::harness::weir;
+
+#[test]
+fn the_demo_loses_and_doubles_nothing() {
+    let output = weir()
+        .args(["demo", "--for", "6s", "--json", "--rate", "1500", "--listen", "127.0.0.1:0"])
+        .output()
+        .expect("the binary runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_str(&text).expect("one JSON object");
+    let logs = &report["logs"];
+    assert!(logs["emitted"].as_u64().expect("a count") > 2_000, "{report}");
+    assert_eq!(logs["emitted"], logs["stored"], "{report}");
+    assert_eq!(logs["lost"], 0, "{report}");
+    assert_eq!(logs["duplicated"], 0, "{report}");
+    assert!(report["freshness_ms"]["p50"].is_number() && report["freshness_ms"]["p99"].is_number(), "{report}");
+    assert!(report["wall_s"].is_number(), "{report}");
+}

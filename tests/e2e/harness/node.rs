@@ -1,0 +1,203 @@
+//! A real `weir` process, talked to over its port.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use weir::http::{Client, Response};
+
+use super::{Scratch, eventually};
+
+/// Which command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    All,
+    Agent,
+    Ingest,
+    Query,
+}
+
+impl Role {
+    fn command(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Agent => "agent",
+            Self::Ingest => "ingest",
+            Self::Query => "query",
+        }
+    }
+}
+
+/// The binary under test, not yet started.
+pub fn weir() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.env_remove("WEIR_CONFIG").env_remove("WEIR_URL");
+    command
+}
+
+/// A running node. Dropping it kills it.
+#[derive(Debug)]
+pub struct Node {
+    child: Child,
+    data: PathBuf,
+    client: Client,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Node {
+    /// Runs every role on the scratch's directories and waits until it is
+    /// ready.
+    pub fn start(scratch: &Scratch) -> Self {
+        Self::start_with(scratch, Role::All, |_| ())
+    }
+
+    /// Runs a role, with more flags or environment.
+    pub fn start_with(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+        let node = Self::spawn(scratch, role, more);
+        node.wait_until_ready();
+        node
+    }
+
+    /// Runs a role and only waits for its port.
+    pub fn spawn(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+        let data = scratch.data();
+        let address_file = data.join("run").join(format!("{}.addr", role.command()));
+        let _ = fs::remove_file(&address_file);
+        let stderr = fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(scratch.path(&format!("{}.stderr", role.command())))
+            .expect("a file for its telemetry");
+        let mut command = weir();
+        command.arg(role.command()).arg("--data").arg(&data).args(["--listen", "127.0.0.1:0"]);
+        if matches!(role, Role::All | Role::Agent) {
+            command.arg("--tail").arg(scratch.tail());
+        }
+        more(&mut command);
+        let mut child =
+            command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the binary under test starts");
+        let address: SocketAddr = eventually("the node serves", || {
+            if let Some(status) = child.try_wait().expect("its state") {
+                panic!("weir {} ended with {status}: see {:?}", role.command(), scratch);
+            }
+            let text = fs::read_to_string(&address_file).map_err(|error| error.to_string())?;
+            text.trim().parse().map_err(|_| format!("{text:?} is no address"))
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = Client::new(&format!("http://{address}")).expect("a URL");
+        Self { child, data, client, runtime }
+    }
+
+    /// Waits for `/readyz`.
+    pub fn wait_until_ready(&self) {
+        eventually("the node is ready", || {
+            let response = self.get("/readyz").map_err(|error| format!("{error:#}"))?;
+            if response.status.is_success() { Ok(()) } else { Err(response.text()) }
+        });
+    }
+
+    /// Where it serves.
+    pub fn url(&self) -> String {
+        fs::read_dir(self.data.join("run"))
+            .expect("the run directory")
+            .filter_map(Result::ok)
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "addr"))
+            .map(|path| format!("http://{}", fs::read_to_string(path).expect("an address").trim()))
+            .expect("an address file")
+    }
+
+    /// `GET`, whatever the answer.
+    pub fn get(&self, path: &str) -> anyhow::Result<Response> {
+        self.runtime.block_on(self.client.get(path, "application/json"))
+    }
+
+    /// A statement, whatever the answer.
+    pub fn post_sql(&self, query: &str, accept: &str) -> anyhow::Result<Response> {
+        self.runtime.block_on(self.client.sql(query, accept))
+    }
+
+    /// The rows of a statement that must succeed.
+    pub fn rows(&self, query: &str) -> Vec<Vec<Value>> {
+        self.try_rows(query).unwrap_or_else(|error| panic!("{query}: {error:#}"))
+    }
+
+    /// The rows of a statement.
+    pub fn try_rows(&self, query: &str) -> anyhow::Result<Vec<Vec<Value>>> {
+        self.runtime.block_on(self.client.rows(query))
+    }
+
+    /// The first column of the first row, as a number.
+    pub fn number(&self, query: &str) -> u64 {
+        self.rows(query)[0][0].as_u64().unwrap_or_else(|| panic!("{query}: no number"))
+    }
+
+    /// Waits until the table holds this many rows.
+    pub fn wait_for_rows(&self, count: u64) {
+        eventually("the rows arrive", || {
+            let rows = self.try_rows("SELECT count(*) FROM logs").map_err(|error| format!("{error:#}"))?;
+            match rows[0][0].as_u64() {
+                Some(found) if found >= count => Ok(()),
+                found => Err(format!("{found:?} of {count} rows")),
+            }
+        });
+    }
+
+    /// The process of the query worker.
+    pub fn worker(&self) -> Pid {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let pid = eventually("the worker runs", || {
+            // A worker may have been started by any thread of the node.
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).map_err(|e| e.to_string())?;
+            tasks
+                .filter_map(Result::ok)
+                .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+                .find_map(|text| text.split_whitespace().next().and_then(|pid| pid.parse::<i32>().ok()))
+                .ok_or_else(|| format!("no child in {children}"))
+        });
+        Pid::from_raw(pid).expect("a process id")
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is gone");
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn terminate(mut self) -> std::process::ExitStatus {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("not 0");
+        kill_process(pid, Signal::TERM).expect("it can be told");
+        self.child.wait().expect("it ends")
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Both streams of a command that ended, for messages.
+#[allow(dead_code)]
+pub fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}

@@ -1,0 +1,13 @@
+//! The whole pipeline as a user sees it: real processes, public ports, a module
+//! per promise. Every test has a directory of its own, kept when it fails.
+
+mod bad_input;
+mod command;
+mod crash;
+mod delivery;
+mod demo;
+mod harness;
+mod layers;
+mod limits;
+mod roles;
+mod search;

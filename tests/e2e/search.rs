@@ -1,0 +1,43 @@
+//! `GET /api/v1/logs`: what people type into a search box.
+
+use serde_json::Value;
+
+use crate::harness::{Node, Scratch, append};
+
+fn bodies(node: &Node, query: &str) -> Vec<String> {
+    let response = node.get(&format!("/api/v1/logs?{query}")).expect("the front answers");
+    assert_eq!(response.status.as_u16(), 200, "{query}: {}", response.text());
+    let answer = response.json().expect("JSON");
+    assert!(answer.get("complete_until").is_some(), "{answer}");
+    let logs = answer["logs"].as_array().expect("logs").clone();
+    logs.iter().map(|log: &Value| log["body"].as_str().expect("a body").to_owned()).collect()
+}
+
+#[test]
+fn words_fields_and_times_find_the_newest_first() {
+    let scratch = Scratch::new("search");
+    append(
+        &scratch.input("a.log"),
+        concat!(
+            r#"{"ts":"2026-01-01T00:00:01Z","level":"info","msg":"Payment accepted","user":"ann"}"#, "\n",
+            r#"{"ts":"2026-01-01T00:00:02Z","level":"error","msg":"payment refused","user":"bob"}"#, "\n",
+            r#"{"ts":"2026-01-01T00:00:03Z","level":"warn","msg":"payments are slow","user":"ann"}"#, "\n",
+        ),
+    );
+    let node = Node::start(&scratch);
+    node.wait_for_rows(3);
+    assert_eq!(bodies(&node, ""), ["payments are slow", "payment refused", "Payment accepted"]);
+    assert_eq!(bodies(&node, "query=payment"), ["payment refused", "Payment accepted"]);
+    assert_eq!(bodies(&node, "query=user:ann"), ["payments are slow", "Payment accepted"]);
+    assert_eq!(bodies(&node, "query=payment%20user:bob"), ["payment refused"]);
+    assert_eq!(bodies(&node, "query=-user:ann"), ["payment refused"]);
+    assert_eq!(bodies(&node, "query=%22payment%20refused%22"), ["payment refused"]);
+    assert_eq!(bodies(&node, "limit=1"), ["payments are slow"]);
+    assert_eq!(bodies(&node, "end=2026-01-01T00:00:02Z"), ["Payment accepted"]);
+    assert_eq!(bodies(&node, "start=2026-01-01T00:00:02Z"), ["payments are slow", "payment refused"]);
+    assert_eq!(bodies(&node, "query=absent"), Vec::<String>::new());
+    for bad in ["start=yesterdayish", "limit=many", "limit=0", "query=%22open"] {
+        let response = node.get(&format!("/api/v1/logs?{bad}")).expect("the front answers");
+        assert_eq!(response.status.as_u16(), 400, "{bad}: {}", response.text());
+    }
+}
