@@ -5,6 +5,11 @@
 //! epoch), the covered ranges of every source, and the gaps that were found.
 //! What is not in the catalog does not exist.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod row;
+mod sql;
+pub mod sqlite;
 mod types;
 
 use std::collections::BTreeMap;
@@ -14,6 +19,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use weir_proto::model::{LayoutId, TenantId};
 
+pub use sqlite::SqliteCatalog;
 pub use types::{
     Advance, Commit, Delivery, FileEntry, Gap, Lease, LogPartition, Progress, Snapshot, SourceCover,
     TimeRange,
@@ -77,7 +83,9 @@ pub trait Catalog: Send + Sync {
     /// [`CatalogError::PathInUse`] when the path is already committed.
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError>;
 
-    /// Every object path that the catalog knows, for `check` and for orphans.
+    /// Every object path that a committed file has, sorted, for `check` and for
+    /// orphans. A path that was given up is not among them: its object is to be
+    /// deleted, and may be still there.
     async fn paths(&self) -> Result<Vec<String>, CatalogError>;
 }
 
@@ -126,6 +134,10 @@ pub enum CatalogError {
     /// The path is committed or was given up.
     #[error("object path {0} is already in use or was given up")]
     PathInUse(String),
+    /// What was handed in contradicts itself: a bug of the caller. Nothing was
+    /// changed.
+    #[error("the catalog was handed what it must not store: {0}")]
+    Invalid(String),
     /// What the catalog holds contradicts itself.
     #[error("the catalog is damaged: {0}")]
     Damaged(String),

@@ -1,10 +1,12 @@
 //! What goes into the catalog and comes out of it. Plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
+
+use super::CatalogError;
 
 /// A partition of the event log, by name: storage does not know the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -167,6 +169,36 @@ pub struct Commit {
     pub layouts: BTreeMap<LayoutId, String>,
     /// When, microseconds.
     pub now_micros: i64,
+}
+
+impl Commit {
+    /// Refuses what would corrupt the bookkeeping silently: a partition that
+    /// goes backwards or comes twice, and covered ranges of a partition that
+    /// the commit does not advance, which no lease would guard.
+    pub(crate) fn check(&self) -> Result<(), CatalogError> {
+        let mut partitions = BTreeSet::new();
+        for advance in &self.advances {
+            let partition = &advance.partition;
+            if advance.from.is_some_and(|from| from > advance.to) {
+                let step = format!("{partition} would go back from {:?} to {}", advance.from, advance.to);
+                return Err(CatalogError::Invalid(step));
+            }
+            if !partitions.insert(partition) {
+                return Err(CatalogError::Invalid(format!("{partition} advances twice")));
+            }
+        }
+        let mut sources = BTreeSet::new();
+        for cover in &self.covered {
+            if !partitions.contains(&cover.partition) {
+                let what = format!("source {} is covered in {}", cover.source, cover.partition);
+                return Err(CatalogError::Invalid(format!("{what}, which does not advance")));
+            }
+            if !sources.insert((&cover.partition, cover.source)) {
+                return Err(CatalogError::Invalid(format!("source {} is covered twice", cover.source)));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The state of a table at one instant.

@@ -1,0 +1,113 @@
+//! What every catalog must keep, as tests that any implementation runs.
+//!
+//! The suite speaks only through [`Catalog`]. Each promise gets a fresh store;
+//! a store can be opened several times, as several processes would.
+
+mod fencing;
+mod leases;
+mod publishing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
+
+use super::{Advance, Catalog, Commit, FileEntry, Lease, LogPartition, SourceCover, TimeRange};
+
+/// Where a catalog is kept, so that it can be opened more than once.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Opens the catalog; the first time it is empty.
+    async fn open(&self) -> Arc<dyn Catalog>;
+}
+
+/// Runs the whole suite. `make` gives a fresh, empty store each time.
+///
+/// # Panics
+/// When a promise is broken.
+pub async fn suite<S: Store>(make: impl Fn() -> S) {
+    publishing::what_was_published_is_read_back(&make()).await;
+    publishing::covered_ranges_are_replaced_and_counted_per_source(&make()).await;
+    publishing::many_sources_fit_into_one_commit(&make()).await;
+    publishing::a_snapshot_holds_the_files_of_its_time(&make()).await;
+    publishing::gaps_and_layouts_are_kept(&make()).await;
+    publishing::reopening_keeps_everything(&make()).await;
+    publishing::a_refused_publication_leaves_nothing(&make()).await;
+    publishing::a_path_is_committed_or_given_up_never_both(&make()).await;
+    publishing::what_contradicts_itself_is_refused(&make()).await;
+    fencing::an_unexpected_offset_is_fenced(&make()).await;
+    fencing::an_older_epoch_is_fenced(&make()).await;
+    fencing::one_fenced_partition_refuses_the_whole_commit(&make()).await;
+    fencing::of_concurrent_publishers_exactly_one_wins(&make()).await;
+    leases::a_running_lease_keeps_others_out(&make()).await;
+    leases::renewal_keeps_the_epoch(&make()).await;
+    leases::a_released_lease_is_free_and_spent(&make()).await;
+    leases::of_concurrent_takers_exactly_one_wins(&make()).await;
+}
+
+/// One microsecond-second, for legible times.
+const SECOND: i64 = 1_000_000;
+const HOUR: i64 = 3600 * SECOND;
+const LASTS: Duration = Duration::from_secs(10);
+
+fn tenant() -> TenantId {
+    TenantId::default()
+}
+
+fn partition(number: u32) -> LogPartition {
+    LogPartition { topic: "weir.logs".to_owned(), partition: number }
+}
+
+async fn take(catalog: &dyn Catalog, number: u32, owner: &str, now_micros: i64) -> Lease {
+    catalog.lease(&partition(number), owner, now_micros, LASTS).await.expect("the partition is free")
+}
+
+fn advance(lease: &Lease, from: Option<u64>, to: u64) -> Advance {
+    Advance { partition: lease.partition.clone(), epoch: lease.epoch, from, to }
+}
+
+fn file(number: u128, min_micros: i64, max_micros: i64) -> FileEntry {
+    let id = FileId::from_u128(number);
+    FileEntry {
+        id,
+        tenant: tenant(),
+        table: "logs".to_owned(),
+        path: format!("default/logs/{id}.parquet"),
+        rows: 7,
+        bytes: 512,
+        time: TimeRange { min_micros, max_micros },
+        observed: TimeRange {
+            min_micros: min_micros.saturating_add(1),
+            max_micros: max_micros.saturating_add(1),
+        },
+        level: 0,
+        created_micros: 5 * SECOND,
+    }
+}
+
+fn cover(lease: &Lease, source: u128, ranges: &[(u64, u64)]) -> SourceCover {
+    SourceCover {
+        partition: lease.partition.clone(),
+        tenant: tenant(),
+        source: SourceId::from_u128(source),
+        ranges: ranges_of(ranges),
+        resource: vec![("log.file.path".to_owned(), format!("/var/log/\"{source}\".log"))],
+        last_observed_micros: 4 * SECOND,
+    }
+}
+
+fn ranges_of(ranges: &[(u64, u64)]) -> RangeSet {
+    ranges.iter().map(|&(start, end)| ByteRange::new(start, end)).collect()
+}
+
+/// A flush of one file that advances one partition.
+fn flush(lease: &Lease, from: Option<u64>, to: u64, number: u128) -> Commit {
+    Commit {
+        files: vec![file(number, HOUR, 2 * HOUR)],
+        advances: vec![advance(lease, from, to)],
+        covered: vec![cover(lease, number, &[(0, 10)])],
+        now_micros: 6 * SECOND,
+        ..Commit::default()
+    }
+}

@@ -1,0 +1,122 @@
+//! From rows of the database to the catalog's types and back. What does not
+//! fit is damage, named with its place.
+
+use std::collections::BTreeMap;
+
+use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
+
+use super::{CatalogError, Delivery, FileEntry, Gap, LogPartition, SourceCover, TimeRange};
+
+/// A row of [`super::sql::FILES_OF_TIME`].
+pub(crate) type FileRow = (String, String, String, String, i64, i64, i64, i64, i64, i64, i64, i64);
+
+/// A row of [`super::sql::SOURCES_OF_TENANT`].
+pub(crate) type SourceRow = (String, i64, String, String, i64, i64);
+
+/// A row of [`super::sql::COVERED_OF_TENANT`].
+pub(crate) type CoveredRow = (String, i64, String, i64, i64);
+
+/// A row of [`super::sql::GAPS_OF_TENANT`].
+pub(crate) type GapRow = (String, i64, i64, i64, String, i64);
+
+/// A number that the database can hold: its integers are signed.
+pub(crate) fn to_column(what: &str, value: u64) -> Result<i64, CatalogError> {
+    i64::try_from(value)
+        .map_err(|_| CatalogError::Invalid(format!("{what} {value} is over the limit of {}", i64::MAX)))
+}
+
+pub(crate) fn from_column(what: &str, value: i64) -> Result<u64, CatalogError> {
+    u64::try_from(value).map_err(|_| CatalogError::Damaged(format!("{what} is {value}")))
+}
+
+pub(crate) fn partition(topic: String, number: i64) -> Result<LogPartition, CatalogError> {
+    match u32::try_from(number) {
+        Ok(partition) => Ok(LogPartition { topic, partition }),
+        Err(_) => Err(CatalogError::Damaged(format!("a partition of {topic} has the number {number}"))),
+    }
+}
+
+pub(crate) fn source_id(text: &str) -> Result<SourceId, CatalogError> {
+    text.parse().map_err(|_| CatalogError::Damaged(format!("source id {text:?} is no ULID")))
+}
+
+pub(crate) fn range(of: &str, start: i64, end: i64) -> Result<ByteRange, CatalogError> {
+    let (from, to) = (from_column("a range's start", start)?, from_column("a range's end", end)?);
+    if from > to {
+        return Err(CatalogError::Damaged(format!("a range of {of} goes from {from} to {to}")));
+    }
+    Ok(ByteRange::new(from, to))
+}
+
+pub(crate) fn file_entry(row: FileRow) -> Result<FileEntry, CatalogError> {
+    let (
+        id,
+        tenant,
+        table,
+        path,
+        rows,
+        bytes,
+        time_min,
+        time_max,
+        observed_min,
+        observed_max,
+        level,
+        created,
+    ) = row;
+    let damaged = |what: &str, value: &str| CatalogError::Damaged(format!("{what} of {path} is {value}"));
+    Ok(FileEntry {
+        id: id.parse::<FileId>().map_err(|_| damaged("the id", &id))?,
+        tenant: TenantId::new(tenant.clone()).map_err(|_| damaged("the tenant", &tenant))?,
+        table,
+        rows: from_column("a row count", rows)?,
+        bytes: from_column("a byte count", bytes)?,
+        time: TimeRange { min_micros: time_min, max_micros: time_max },
+        observed: TimeRange { min_micros: observed_min, max_micros: observed_max },
+        level: u8::try_from(level).map_err(|_| damaged("the level", &level.to_string()))?,
+        created_micros: created,
+        path,
+    })
+}
+
+pub(crate) fn gap(tenant: &TenantId, row: GapRow) -> Result<Gap, CatalogError> {
+    let (source, start, end, count, reason, noticed_micros) = row;
+    Ok(Gap {
+        tenant: tenant.clone(),
+        range: range(&source, start, end)?,
+        source,
+        count: from_column("an event count", count)?,
+        reason,
+        noticed_micros,
+    })
+}
+
+/// Brings sources and their ranges together.
+pub(crate) fn deliveries(
+    tenant: &TenantId,
+    sources: Vec<SourceRow>,
+    covered: Vec<CoveredRow>,
+) -> Result<Vec<Delivery>, CatalogError> {
+    let mut ranges: BTreeMap<(String, i64, String), RangeSet> = BTreeMap::new();
+    for (topic, number, source, start, end) in covered {
+        let range = range(&source, start, end)?;
+        ranges.entry((topic, number, source)).or_default().insert(range);
+    }
+    let mut deliveries = Vec::with_capacity(sources.len());
+    for (topic, number, source, resource, last_observed_micros, committed_micros) in sources {
+        let resource = serde_json::from_str(&resource)
+            .map_err(|error| CatalogError::Damaged(format!("the resource of source {source}: {error}")))?;
+        let key = (topic, number, source);
+        let ranges = ranges.remove(&key).unwrap_or_default();
+        let (topic, number, source) = key;
+        let cover = SourceCover {
+            partition: partition(topic, number)?,
+            tenant: tenant.clone(),
+            source: source_id(&source)?,
+            ranges,
+            resource,
+            last_observed_micros,
+        };
+        deliveries.push(Delivery { cover, committed_micros });
+    }
+    Ok(deliveries)
+}

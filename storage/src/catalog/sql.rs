@@ -1,0 +1,259 @@
+//! The catalog's SQL, one text for every database it runs on.
+//!
+//! Only what SQLite and Postgres both understand: `$1` placeholders, `BIGINT`
+//! and `TEXT`, `ON CONFLICT`, `RETURNING`, row values. What differs between
+//! the two is named in [`Dialect`] and nowhere else. Times are microseconds,
+//! identifiers their text, attribute lists JSON text.
+
+/// The version of the tables below. A change of meaning raises it; a new
+/// column with a default does not.
+pub(crate) const FORMAT_VERSION: i64 = 1;
+
+/// Where the databases part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// SQLite 3.35 or later.
+    Sqlite,
+}
+
+impl Dialect {
+    /// The type of a column that numbers its rows.
+    const fn identity(self) -> &'static str {
+        match self {
+            // AUTOINCREMENT: the number of a deleted commit never comes back.
+            Self::Sqlite => "INTEGER PRIMARY KEY AUTOINCREMENT",
+        }
+    }
+}
+
+/// The statements that create an empty catalog, to be run in one transaction.
+pub(crate) fn create_tables(dialect: Dialect) -> Vec<String> {
+    TABLES.iter().map(|statement| statement.replace("{identity}", dialect.identity())).collect()
+}
+
+/// `docs/formats/catalog-v1.md` says what each of them means.
+const TABLES: &[&str] = &[
+    "CREATE TABLE weir_format (version BIGINT NOT NULL)",
+    "CREATE TABLE leases (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        owner TEXT NOT NULL,
+        epoch BIGINT NOT NULL,
+        until_micros BIGINT NOT NULL,
+        PRIMARY KEY (topic, partition_number))",
+    "CREATE TABLE offsets (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        next_offset BIGINT NOT NULL,
+        PRIMARY KEY (topic, partition_number))",
+    "CREATE TABLE commits (
+        id {identity},
+        at_micros BIGINT NOT NULL)",
+    "CREATE TABLE sources (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        source_id TEXT NOT NULL,
+        tenant TEXT NOT NULL,
+        resource TEXT NOT NULL,
+        last_observed_micros BIGINT NOT NULL,
+        committed_micros BIGINT NOT NULL,
+        PRIMARY KEY (topic, partition_number, source_id))",
+    "CREATE INDEX sources_by_tenant ON sources (tenant)",
+    "CREATE TABLE covered (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        source_id TEXT NOT NULL,
+        range_start BIGINT NOT NULL,
+        range_end BIGINT NOT NULL,
+        PRIMARY KEY (topic, partition_number, source_id, range_start),
+        FOREIGN KEY (topic, partition_number, source_id)
+            REFERENCES sources (topic, partition_number, source_id))",
+    "CREATE TABLE files (
+        id TEXT NOT NULL PRIMARY KEY,
+        tenant TEXT NOT NULL,
+        table_name TEXT NOT NULL,
+        path TEXT NOT NULL UNIQUE,
+        row_count BIGINT NOT NULL,
+        byte_count BIGINT NOT NULL,
+        time_min_micros BIGINT NOT NULL,
+        time_max_micros BIGINT NOT NULL,
+        observed_min_micros BIGINT NOT NULL,
+        observed_max_micros BIGINT NOT NULL,
+        level BIGINT NOT NULL,
+        created_micros BIGINT NOT NULL,
+        commit_id BIGINT NOT NULL REFERENCES commits (id))",
+    "CREATE INDEX files_by_time ON files (tenant, table_name, time_max_micros)",
+    "CREATE TABLE gaps (
+        id {identity},
+        tenant TEXT NOT NULL,
+        source TEXT NOT NULL,
+        range_start BIGINT NOT NULL,
+        range_end BIGINT NOT NULL,
+        event_count BIGINT NOT NULL,
+        reason TEXT NOT NULL,
+        noticed_micros BIGINT NOT NULL)",
+    "CREATE INDEX gaps_by_tenant ON gaps (tenant, noticed_micros)",
+    "CREATE TABLE layouts (
+        layout_id BIGINT NOT NULL PRIMARY KEY,
+        layout TEXT NOT NULL)",
+    "CREATE TABLE tombstones (
+        path TEXT NOT NULL PRIMARY KEY,
+        at_micros BIGINT NOT NULL)",
+];
+
+pub(crate) const FORMAT_INSERT: &str = "INSERT INTO weir_format (version) VALUES ($1)";
+pub(crate) const FORMAT_READ: &str = "SELECT version FROM weir_format";
+
+/// Takes, renews or leaves alone, in one statement: two owners at once cannot
+/// both read the same epoch. No row comes back when somebody else's lease runs.
+pub(crate) const LEASE_TAKE: &str = "
+    INSERT INTO leases (topic, partition_number, owner, epoch, until_micros)
+    VALUES ($1, $2, $3, 1, $4)
+    ON CONFLICT (topic, partition_number) DO UPDATE SET
+        epoch = CASE WHEN leases.owner = excluded.owner THEN leases.epoch ELSE leases.epoch + 1 END,
+        owner = excluded.owner,
+        until_micros = excluded.until_micros
+    WHERE leases.owner = excluded.owner OR leases.until_micros <= $5
+    RETURNING epoch, until_micros";
+pub(crate) const LEASE_READ: &str =
+    "SELECT owner, epoch, until_micros FROM leases WHERE topic = $1 AND partition_number = $2";
+/// A released lease keeps its epoch and has nobody as owner, so that the next
+/// owner, whoever it is, gets a higher one.
+pub(crate) const LEASE_RELEASE: &str = "
+    UPDATE leases SET owner = '', until_micros = 0
+    WHERE topic = $1 AND partition_number = $2 AND owner = $3 AND epoch = $4";
+/// An update and not a read, so that it also locks the row until the commit.
+pub(crate) const LEASE_CHECK: &str = "
+    UPDATE leases SET epoch = epoch
+    WHERE topic = $1 AND partition_number = $2 AND epoch = $3 AND owner <> ''";
+
+pub(crate) const OFFSET_ADVANCE: &str = "
+    UPDATE offsets SET next_offset = $4
+    WHERE topic = $1 AND partition_number = $2 AND next_offset = $3";
+pub(crate) const OFFSET_FIRST: &str = "
+    INSERT INTO offsets (topic, partition_number, next_offset) VALUES ($1, $2, $3)
+    ON CONFLICT (topic, partition_number) DO NOTHING";
+pub(crate) const OFFSET_READ: &str =
+    "SELECT next_offset FROM offsets WHERE topic = $1 AND partition_number = $2";
+pub(crate) const OFFSETS: &str = "SELECT topic, partition_number, next_offset FROM offsets";
+
+pub(crate) const COMMIT_INSERT: &str = "INSERT INTO commits (at_micros) VALUES ($1) RETURNING id";
+
+pub(crate) const FILE_INSERT: &str = "
+    INSERT INTO files (id, tenant, table_name, path, row_count, byte_count, time_min_micros,
+        time_max_micros, observed_min_micros, observed_max_micros, level, created_micros, commit_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    ON CONFLICT DO NOTHING";
+/// Newest rows first; the id makes the order one and the same for everybody.
+pub(crate) const FILES_OF_TIME: &str = "
+    SELECT id, tenant, table_name, path, row_count, byte_count, time_min_micros, time_max_micros,
+        observed_min_micros, observed_max_micros, level, created_micros
+    FROM files
+    WHERE tenant = $1 AND table_name = $2 AND time_max_micros >= $3 AND time_min_micros <= $4
+    ORDER BY time_max_micros DESC, id DESC";
+pub(crate) const FILE_OF_PATH: &str = "SELECT COUNT(*) FROM files WHERE path = $1";
+pub(crate) const PATHS: &str = "SELECT path FROM files ORDER BY path";
+
+pub(crate) const TOMBSTONE_INSERT: &str =
+    "INSERT INTO tombstones (path, at_micros) VALUES ($1, $2) ON CONFLICT (path) DO NOTHING";
+pub(crate) const TOMBSTONE_OF_PATH: &str = "SELECT COUNT(*) FROM tombstones WHERE path = $1";
+
+pub(crate) const COVERED_OF_PARTITION: &str = "
+    SELECT source_id, range_start, range_end FROM covered
+    WHERE topic = $1 AND partition_number = $2 ORDER BY source_id, range_start";
+pub(crate) const SOURCES_OF_TENANT: &str = "
+    SELECT topic, partition_number, source_id, resource, last_observed_micros, committed_micros
+    FROM sources WHERE tenant = $1 ORDER BY topic, partition_number, source_id";
+pub(crate) const COVERED_OF_TENANT: &str = "
+    SELECT covered.topic, covered.partition_number, covered.source_id, range_start, range_end
+    FROM covered JOIN sources ON sources.topic = covered.topic
+        AND sources.partition_number = covered.partition_number
+        AND sources.source_id = covered.source_id
+    WHERE sources.tenant = $1
+    ORDER BY covered.topic, covered.partition_number, covered.source_id, range_start";
+
+pub(crate) const GAPS_OF_TENANT: &str = "
+    SELECT source, range_start, range_end, event_count, reason, noticed_micros
+    FROM gaps WHERE tenant = $1 ORDER BY noticed_micros, id";
+pub(crate) const LAYOUTS: &str = "SELECT layout_id, layout FROM layouts";
+
+/// Rows per statement of a [`ManyRows`]: 7 columns times this many stay below
+/// SQLite's limit of 32,766 placeholders.
+pub(crate) const ROWS_PER_STATEMENT: usize = 500;
+
+/// A statement over several rows at once. A flush may touch tens of thousands
+/// of sources, and a round trip for each would be most of its time.
+pub(crate) struct ManyRows {
+    columns: usize,
+    before: &'static str,
+    after: &'static str,
+}
+
+pub(crate) const SOURCES_UPSERT: ManyRows = ManyRows {
+    columns: 7,
+    before: "INSERT INTO sources (topic, partition_number, source_id, tenant, resource,
+        last_observed_micros, committed_micros) VALUES ",
+    after: " ON CONFLICT (topic, partition_number, source_id) DO UPDATE SET
+        tenant = excluded.tenant, resource = excluded.resource,
+        last_observed_micros = excluded.last_observed_micros,
+        committed_micros = excluded.committed_micros",
+};
+pub(crate) const COVERED_DELETE: ManyRows = ManyRows {
+    columns: 3,
+    before: "DELETE FROM covered WHERE (topic, partition_number, source_id) IN (VALUES ",
+    after: ")",
+};
+pub(crate) const COVERED_INSERT: ManyRows = ManyRows {
+    columns: 5,
+    before: "INSERT INTO covered (topic, partition_number, source_id, range_start, range_end) VALUES ",
+    after: "",
+};
+pub(crate) const GAPS_INSERT: ManyRows = ManyRows {
+    columns: 7,
+    before: "INSERT INTO gaps (tenant, source, range_start, range_end, event_count, reason,
+        noticed_micros) VALUES ",
+    after: "",
+};
+pub(crate) const LAYOUTS_INSERT: ManyRows = ManyRows {
+    columns: 2,
+    before: "INSERT INTO layouts (layout_id, layout) VALUES ",
+    after: " ON CONFLICT (layout_id) DO NOTHING",
+};
+
+impl ManyRows {
+    /// The statement for this many rows, at least one.
+    pub(crate) fn text(&self, rows: usize) -> String {
+        let mut text = String::from(self.before);
+        for row in 0..rows {
+            text.push_str(if row == 0 { "(" } else { ",(" });
+            for column in 0..self.columns {
+                let separator = if column == 0 { "$" } else { ",$" };
+                text.push_str(separator);
+                text.push_str(&(row * self.columns + column + 1).to_string());
+            }
+            text.push(')');
+        }
+        text.push_str(self.after);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_across_rows() {
+        assert_eq!(
+            LAYOUTS_INSERT.text(2),
+            "INSERT INTO layouts (layout_id, layout) VALUES ($1,$2),($3,$4) ON CONFLICT (layout_id) DO NOTHING"
+        );
+    }
+
+    #[test]
+    fn no_statement_has_more_placeholders_than_sqlite_takes() {
+        for statement in [SOURCES_UPSERT, COVERED_DELETE, COVERED_INSERT, GAPS_INSERT, LAYOUTS_INSERT] {
+            assert!(statement.columns * ROWS_PER_STATEMENT <= 32_766, "{}", statement.before);
+        }
+    }
+}
