@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::Shutdown;
+use crate::telemetry::error_chain;
 
 /// Why a task ended before it was told to.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
@@ -53,7 +54,7 @@ impl Tasks {
         self.tracker.spawn(async move {
             let failure = match handle.await {
                 Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(chain(error.as_ref())),
+                Ok(Err(error)) => Some(error_chain(error.as_ref())),
                 Err(join) if join.is_cancelled() => None,
                 Err(join) => Some(format!("panicked: {join}")),
             };
@@ -93,18 +94,6 @@ impl Tasks {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
