@@ -4,9 +4,15 @@
 //! answers when the records are durable. [`Subscribe`] is the consuming side:
 //! it reads from explicit offsets. There are no consumer groups and no offset
 //! commit: who reads what from where stands in the catalog.
+//!
+//! [`disk`] is the log on a local disk, for one host.
 
 mod append;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod disk;
 mod error;
+pub mod limit;
 mod record;
 mod subscribe;
 

@@ -84,7 +84,8 @@ impl fmt::Display for Offset {
 /// What is appended: opaque bytes with headers. Cloning shares the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Names and values, in order. At most 64 KiB together.
+    /// Names and values, in order. At most 64 KiB together, six bytes counted
+    /// for each beside its name and value.
     pub headers: Vec<(String, Bytes)>,
     /// When it was appended, microseconds since 1970.
     pub timestamp_micros: i64,

@@ -1,0 +1,110 @@
+//! Where things lie: the directories of topics and partitions.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::error::OpenError;
+use super::files::Files;
+use super::segment;
+use crate::{Offset, Partition, Topic};
+
+/// The file in the log's directory that its writer locks.
+pub(super) const LOCK_NAME: &str = "lock";
+
+const WATERMARK_NAME: &str = "durable";
+
+/// A partition and its directory.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) partition: Partition,
+    pub(super) dir: PathBuf,
+}
+
+impl Place {
+    /// Where the partition lies in the log at `log_dir`.
+    pub(super) fn new(log_dir: &Path, partition: &Partition) -> Self {
+        let dir = log_dir.join(partition.topic.as_str()).join(partition.index.to_string());
+        Self { partition: partition.clone(), dir }
+    }
+
+    /// The segment file at `base`.
+    pub(super) fn segment(&self, base: u64) -> PathBuf {
+        self.dir.join(segment::file_name(base))
+    }
+
+    /// The file that says how far readers may read.
+    pub(super) fn watermark(&self) -> PathBuf {
+        self.dir.join(WATERMARK_NAME)
+    }
+
+    /// The base offsets of the partition's segments, ascending.
+    pub(super) fn bases(&self, files: &dyn Files) -> io::Result<Vec<u64>> {
+        let entries = files.list(&self.dir)?;
+        let mut bases: Vec<_> = entries.iter().filter_map(|entry| segment::base_of(&entry.name)).collect();
+        bases.sort_unstable();
+        Ok(bases)
+    }
+
+    /// Deletes the segments that lie entirely below `before`, oldest first. The
+    /// last one stays: it is being written, or names where writing goes on.
+    ///
+    /// Each deletion is made durable before the next, so that what is left after
+    /// a power cut has no hole.
+    pub(super) fn trim(&self, files: &dyn Files, before: Offset) -> io::Result<()> {
+        let bases = self.bases(files)?;
+        for pair in bases.windows(2) {
+            let [base, next] = [pair[0], pair[1]];
+            if next > before.0 {
+                break;
+            }
+            match files.remove(&self.segment(base)) {
+                // Somebody else trims too.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other?,
+            }
+            files.sync_dir(&self.dir)?;
+        }
+        Ok(())
+    }
+}
+
+/// The topics in a log's directory.
+pub(super) fn topics(files: &dyn Files, log_dir: &Path) -> io::Result<Vec<Topic>> {
+    let entries = files.list(log_dir)?;
+    Ok(entries.iter().filter(|e| e.is_dir).filter_map(|e| Topic::new(&e.name).ok()).collect())
+}
+
+/// How many partitions a topic has: directories `0`, `1`, ... without a hole.
+pub(super) fn partitions(files: &dyn Files, log_dir: &Path, topic: &Topic) -> io::Result<u32> {
+    let entries = match files.list(&log_dir.join(topic.as_str())) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    let exists = |index: &u32| entries.iter().any(|e| e.is_dir && e.name == index.to_string());
+    let count = (0..u32::MAX).take_while(exists).count();
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Creates a directory and its missing parents, all of them durable.
+pub(super) fn create_dirs(files: &dyn Files, dir: &Path) -> Result<(), OpenError> {
+    let failed = |step, path: &Path, source| OpenError::Directory { step, path: path.to_owned(), source };
+    let mut existed = false;
+    match files.create_dir(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => existed = true,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let Some(parent) = dir.parent() else { return Err(failed("create", dir, error)) };
+            create_dirs(files, parent)?;
+            files.create_dir(dir).map_err(|source| failed("create", dir, source))?;
+        }
+        Err(error) => return Err(failed("create", dir, error)),
+    }
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    match files.sync_dir(parent) {
+        // Whoever created it may have died before the sync, hence the attempt;
+        // but a directory that was prepared for us may lie in one we cannot read.
+        Err(error) if existed && error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => other.map_err(|source| failed("sync", parent, source)),
+    }
+}

@@ -1,0 +1,216 @@
+//! What a crash left behind, made good before anything is appended.
+//!
+//! Only the last segment is read: the ones before it were complete and synced
+//! when it was created. What follows its last sound frame is either a write
+//! that nobody was told about, and is cut off; or the watermark says that it was
+//! durable, and then it is a loss: it stays as it is, its offsets are not used
+//! again, and readers get them as a corrupt range.
+
+use std::fmt;
+
+use super::active::{ActiveSegment, StepError};
+use super::error::OpenError;
+use super::files::{File, Files, read_full};
+use super::metrics::LogMetrics;
+use super::place::Place;
+use super::scan::{Damage, Scanner};
+use super::segment::{self, HEADER_BYTES, HeaderSays, Seed};
+use super::watermark::{Publisher, Watermark};
+
+/// Losses within a segment that are told one by one.
+const LOSSES_TOLD: usize = 20;
+
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A partition that is ready for its next record.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) active: ActiveSegment,
+    pub(super) next: u64,
+    pub(super) publisher: Publisher,
+}
+
+/// What the last segment holds.
+struct Content {
+    /// The offset after its last sound frame.
+    next: u64,
+    /// Where that frame ends.
+    end: u64,
+    file_bytes: u64,
+    lost: Vec<Loss>,
+    lost_records: u64,
+    /// What is wrong behind the last sound frame.
+    tail: Option<Damage>,
+}
+
+struct Loss {
+    from: u64,
+    next: u64,
+    damage: Option<Damage>,
+}
+
+/// Opens a partition whose directory exists.
+pub(super) fn recover(
+    files: &dyn Files,
+    place: &Place,
+    metrics: &LogMetrics,
+) -> Result<Recovered, OpenError> {
+    let failed = |error| file_error(place, error);
+    let watermark_path = place.watermark();
+    let says =
+        Watermark::read(files, place).map_err(StepError::at("read", &watermark_path)).map_err(failed)?;
+    let durable = says.map_or(0, |says| says.end);
+    let bases = place.bases(files).map_err(|source| OpenError::Directory {
+        step: "list",
+        path: place.dir.clone(),
+        source,
+    })?;
+    let (active, next) = match bases.last() {
+        Some(&base) => recover_last(files, place, base, durable, metrics)?,
+        None => {
+            if durable > 0 {
+                tracing::error!(
+                    partition = %place.partition, dir = %place.dir.display(), next = durable,
+                    "every segment of the partition is missing; offsets go on where they were"
+                );
+            }
+            (ActiveSegment::create(files, place, durable).map_err(failed)?, durable)
+        }
+    };
+    let publisher = publish(files, place, next).map_err(failed)?;
+    Ok(Recovered { active, next, publisher })
+}
+
+fn publish(files: &dyn Files, place: &Place, next: u64) -> Result<Publisher, StepError> {
+    let path = place.watermark();
+    let publisher = Publisher::open(files, place).map_err(StepError::at("create", &path))?;
+    publisher.publish(next).map_err(StepError::at("write", &path))?;
+    publisher.sync().map_err(StepError::at("sync", &path))?;
+    // The segment's name too: the writer may have died before it synced it.
+    files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;
+    Ok(publisher)
+}
+
+fn recover_last(
+    files: &dyn Files,
+    place: &Place,
+    base: u64,
+    durable: u64,
+    metrics: &LogMetrics,
+) -> Result<(ActiveSegment, u64), OpenError> {
+    let failed = |error| file_error(place, error);
+    let path = place.segment(base);
+    let file = files.open_for_write(&path).map_err(StepError::at("read", &path)).map_err(failed)?;
+    let header = read_header(&*file, place, base)?;
+    let content = read_content(files, place, base).map_err(StepError::at("read", &path)).map_err(failed)?;
+    tell_losses(place, &content, metrics);
+
+    if durable > content.next {
+        metrics.lost_records.inc_by(durable - content.next);
+        tracing::error!(
+            partition = %place.partition, path = %path.display(),
+            from = content.next, next = durable, reason = %Reason(content.tail),
+            "durable records are lost at the end of the event log; offsets go on after them"
+        );
+        file.sync_all().map_err(StepError::at("sync", &path)).map_err(failed)?;
+        return Ok((ActiveSegment::create(files, place, durable).map_err(failed)?, durable));
+    }
+    let next = content.next;
+    if header == HeaderSays::Damaged {
+        // With frames in it, it is left as it is and a new one is begun; without,
+        // its creation was not finished and `next` is its own base.
+        tracing::warn!(
+            partition = %place.partition, path = %path.display(), records = next - base,
+            "the header of the last segment is damaged"
+        );
+        file.sync_all().map_err(StepError::at("sync", &path)).map_err(failed)?;
+        return Ok((ActiveSegment::create(files, place, next).map_err(failed)?, next));
+    }
+    if content.file_bytes > content.end {
+        metrics.torn_tails.inc();
+        tracing::warn!(
+            partition = %place.partition, path = %path.display(), next,
+            bytes = content.file_bytes - content.end, reason = %Reason(content.tail),
+            "cut an unfinished write off the event log"
+        );
+        file.set_size(content.end).map_err(StepError::at("cut", &path)).map_err(failed)?;
+    }
+    // Also when nothing was cut: frames of a killed writer may not be on disk.
+    file.sync_all().map_err(StepError::at("sync", &path)).map_err(failed)?;
+    Ok((ActiveSegment::resume(file, place, base, content.end), next))
+}
+
+/// Refuses what belongs elsewhere or to a later version: to write into it would
+/// destroy it.
+fn read_header(file: &dyn File, place: &Place, base: u64) -> Result<HeaderSays, OpenError> {
+    let path = place.segment(base);
+    let mut bytes = [0; HEADER_BYTES];
+    let length = read_full(file, &mut bytes, 0)
+        .map_err(StepError::at("read", &path))
+        .map_err(|error| file_error(place, error))?;
+    match segment::check_header(&bytes[..length], &place.partition, base) {
+        HeaderSays::Foreign(found) => {
+            Err(OpenError::Foreign { partition: place.partition.clone(), path, found })
+        }
+        HeaderSays::Version(version) => Err(OpenError::Version { path, version }),
+        says @ (HeaderSays::Ours | HeaderSays::Damaged) => Ok(says),
+    }
+}
+
+fn read_content(files: &dyn Files, place: &Place, base: u64) -> std::io::Result<Content> {
+    let file = files.open(&place.segment(base))?;
+    let begin = HEADER_BYTES as u64;
+    let seed = Seed::new(&place.partition, base);
+    let mut scanner = Scanner::new(file, seed, begin, base, u64::MAX, CHUNK_BYTES)?;
+    let mut content = Content {
+        next: base,
+        end: begin,
+        file_bytes: scanner.file_bytes(),
+        lost: Vec::new(),
+        lost_records: 0,
+        tail: None,
+    };
+    while let Some(found) = scanner.next(0)? {
+        if found.offset > content.next {
+            content.lost_records += found.offset - content.next;
+            if content.lost.len() < LOSSES_TOLD {
+                content.lost.push(Loss { from: content.next, next: found.offset, damage: found.damage });
+            }
+        }
+        content.next = found.offset + 1;
+        content.end = found.end;
+    }
+    content.tail = scanner.damage();
+    Ok(content)
+}
+
+fn tell_losses(place: &Place, content: &Content, metrics: &LogMetrics) {
+    metrics.lost_records.inc_by(content.lost_records);
+    for loss in &content.lost {
+        tracing::error!(
+            partition = %place.partition, dir = %place.dir.display(),
+            from = loss.from, next = loss.next, reason = %Reason(loss.damage),
+            "records in the event log are damaged"
+        );
+    }
+}
+
+fn file_error(place: &Place, error: StepError) -> OpenError {
+    OpenError::File {
+        step: error.step,
+        partition: place.partition.clone(),
+        path: error.path,
+        source: error.source,
+    }
+}
+
+struct Reason(Option<Damage>);
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(damage) => damage.fmt(f),
+            None => f.write_str("the file ends"),
+        }
+    }
+}
