@@ -1,8 +1,18 @@
 //! Rows as columns, columns as files, files as tables.
 //!
 //! [`catalog`] knows which files exist, atomically with how far each partition
-//! of the event log has been stored. [`live`] is the port to rows that are not
-//! yet in a file.
+//! of the event log has been stored. [`file`](mod@file) turns rows into a Parquet file and
+//! back. [`object`] keeps files durably under names that are never reused.
+//! [`live`] is the port to rows that are not yet in a file.
 
 pub mod catalog;
+pub mod file;
 pub mod live;
+pub mod object;
+
+mod error;
+mod guard;
+#[cfg(test)]
+mod sample;
+
+pub use error::{FileError, ObjectError, WireError};

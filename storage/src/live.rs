@@ -3,15 +3,26 @@
 //! A query pins the live batches first and reads the catalog second, then drops
 //! pinned batches that the catalog already covers: nothing missing, nothing
 //! double, whatever is flushed in between.
+//!
+//! Between processes the rows travel by [`wire`]: the query process keeps what
+//! it has seen in a [`LiveCache`] and asks for what is newer.
+
+mod cache;
+mod completeness;
+pub mod wire;
 
 use std::collections::BTreeMap;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use crate::catalog::{LogPartition, Snapshot};
+
+pub use cache::LiveCache;
+pub use completeness::Completeness;
 
 /// The rows of one message of the event log.
 #[derive(Clone, Debug)]
@@ -27,7 +38,7 @@ pub struct LiveBatch {
 }
 
 /// How far one lane is known to be complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneMark {
     /// Whose lane.
     pub agent: AgentId,
