@@ -3,13 +3,14 @@
 //! [`Tasks`] is the only spawner: every task has a name and an owner.
 //! [`Shutdown`] tells them to end. [`Clock`] is where time comes from.
 //! [`Metrics`] is what Weir says about itself in numbers, [`telemetry`] in
-//! words. [`server`] and [`unix`] speak
+//! words. [`config`] reads what was written. [`server`] and [`unix`] speak
 //! HTTP, [`admin`] answers for the process, [`child`] and [`limit`] keep a
 //! second one within bounds.
 
 pub mod admin;
 pub mod child;
 mod clock;
+pub mod config;
 pub mod limit;
 mod metrics;
 mod quantity;
