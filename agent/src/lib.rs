@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Finds files, follows them, and sends their lines to the event log: each
+//! exactly once, as far as whoever reads the log counts by byte range.
+//!
+//! [`start`] runs an [`Agent`]. From the outside in: `find` walks the globs,
+//! `watch` hears of changes, `reader` decides what to do next, `tail` is where
+//! one file stands, `frame` turns its bytes into records, `lane` makes batches,
+//! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
+//! far the lane is complete.
+//!
+//! Nothing here acknowledges what is not durable: an acknowledged end moves
+//! only when the event log has answered, and a source or a cut is in the
+//! checkpoint before anything of it is sent.
+
+mod agent;
+mod attribute;
+mod bell;
+mod checkpoint;
+mod config;
+mod error;
+mod files;
+mod find;
+mod frame;
+mod identity;
+mod lane;
+mod mark;
+mod metric;
+mod reader;
+mod send;
+mod tail;
+mod watch;
+
+pub use agent::{Agent, start};
+pub use config::Config;
+pub use error::{StartError, StopError};

@@ -1,0 +1,237 @@
+//! One agent's life: start, run, stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{self, UnboundedSender};
+use weir_runtime::{Clock, Handles, Shutdown, TaskError, Tasks};
+use weir_stream::{Append, Partition, Topic};
+
+use crate::attribute::Origin;
+use crate::bell::{Bell, News, Stop};
+use crate::checkpoint::Checkpoint;
+use crate::find::Patterns;
+use crate::lane::Closed;
+use crate::metric::Measured;
+use crate::reader::Reader;
+use crate::send::{Sender, Trouble};
+use crate::tail::Moment;
+use crate::watch::{self, Ear};
+use crate::{Config, StartError, StopError};
+
+/// A running agent. Dropping it ends it without waiting for acknowledgements;
+/// nothing is lost by that.
+#[derive(Debug)]
+pub struct Agent {
+    tasks: Tasks,
+    bell: Arc<Bell>,
+    sending: Trouble,
+    saving: Trouble,
+}
+
+/// Starts to read the configured files and to send them to one partition of
+/// `topic`. The state in `state_dir` says what was sent before; it belongs to
+/// one process at a time. When `handles.shutdown` begins, the agent stops
+/// reading and sends what it holds.
+///
+/// # Errors
+/// Nothing was read and nothing was sent; see [`StartError`].
+pub async fn start(
+    config: Config,
+    log: Arc<dyn Append>,
+    topic: Topic,
+    state_dir: PathBuf,
+    handles: Handles,
+) -> Result<Agent, StartError> {
+    let excluded = std::path::absolute(&state_dir)
+        .map_err(|source| StartError::StateDirectory { path: state_dir.clone(), source })?;
+    let patterns = Patterns::new(&config.tail, &excluded)?;
+    let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
+    let (lock, state_dir) = lock?;
+    let partitions = log.partitions(&topic).await.map_err(StartError::Log)?;
+    if partitions == 0 {
+        return Err(StartError::NoPartitions { topic: topic.to_string() });
+    }
+    let opened = in_background(move || Checkpoint::open(&state_dir, lock, partitions)).await;
+    let (checkpoint, restored) = opened?;
+    let head = checkpoint.head();
+    tracing::info!(agent = %head.agent, partition = head.partition, files = restored.files.len(), "agent starts");
+
+    let (watch, ear) = match watch::watch() {
+        Ok((watch, ear)) => (Some(watch), Some(ear)),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel cannot tell of changes, scanning finds them later");
+            (None, None)
+        }
+    };
+    let measured = Measured::new(&handles.metrics);
+    let origin = Origin::here(config.cluster.clone());
+    let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch);
+
+    let tasks = Tasks::new("agent", handles.shutdown.clone());
+    let bell = Arc::new(Bell::default());
+    let (sending, saving) = (Trouble::default(), Trouble::default());
+    let (batches, received) = mpsc::unbounded_channel();
+    let sender = Sender {
+        log,
+        partition: Partition::new(topic, head.partition),
+        batches: received,
+        bell: Arc::clone(&bell),
+        clock: handles.clock.clone(),
+        measured,
+        trouble: sending.clone(),
+    };
+    tasks.spawn("send", async move { sender.run().await.map_err(TaskError::from) });
+    let reading =
+        Reading { reader, bell: Arc::clone(&bell), batches, clock: handles.clock, saving: saving.clone() };
+    // Ends the listener together with the reader, for whatever reason.
+    let ended = Shutdown::new();
+    let reader_ended = ended.clone();
+    tasks.spawn("read", async move {
+        let _ends = EndsOnDrop(reader_ended);
+        tokio::task::spawn_blocking(move || reading.run()).await.map_err(TaskError::from)
+    });
+    let (listening, shutdown) = (Arc::clone(&bell), handles.shutdown);
+    tasks.spawn("listen", async move {
+        listen(ear, &listening, &shutdown, &ended).await;
+        Ok(())
+    });
+    Ok(Agent { tasks, bell, sending, saving })
+}
+
+impl Agent {
+    /// Stops reading, sends what is framed, waits until it is durable, writes
+    /// the checkpoint, and ends. The lane stays: the agent is expected back.
+    ///
+    /// # Errors
+    /// What was not acknowledged is read again at the next start.
+    pub async fn stop(self, deadline: Duration) -> Result<(), StopError> {
+        self.end(Stop::Drain, deadline).await
+    }
+
+    /// The same, and says goodbye: the lane retires and no answer waits for it.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub async fn retire(self, deadline: Duration) -> Result<(), StopError> {
+        self.end(Stop::Goodbye, deadline).await
+    }
+
+    /// Tells whether the agent does its work; the text says what keeps it.
+    ///
+    /// # Errors
+    /// It failed, the event log takes nothing, or the checkpoint cannot be
+    /// written. But for the first it goes on trying.
+    pub fn check(&self) -> Result<(), String> {
+        let problem = self.tasks.failure().or_else(|| self.saving.text()).or_else(|| self.sending.text());
+        problem.map_or(Ok(()), Err)
+    }
+
+    async fn end(self, how: Stop, deadline: Duration) -> Result<(), StopError> {
+        self.bell.stop(how);
+        let pending = self.tasks.join(deadline).await;
+        self.bell.stop(Stop::Abandon);
+        match self.tasks.failure() {
+            Some(failure) => Err(StopError::Failed(failure)),
+            None if pending.is_empty() => Ok(()),
+            None => Err(StopError::Deadline),
+        }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.bell.stop(Stop::Abandon);
+    }
+}
+
+/// The reading thread.
+struct Reading {
+    reader: Reader,
+    bell: Arc<Bell>,
+    batches: UnboundedSender<Closed>,
+    clock: Clock,
+    saving: Trouble,
+}
+
+impl Reading {
+    fn run(mut self) {
+        let began = Instant::now();
+        let clock = self.clock.clone();
+        let now = || Moment { wall: clock.now_micros(), steady: began.elapsed() };
+        let mut wait = Duration::ZERO;
+        let how = loop {
+            let news = self.hear(wait);
+            if let Some(how) = news.stop {
+                break how;
+            }
+            let turn = self.reader.turn(now(), &news.heard);
+            self.saving.set(self.reader.problem().map(str::to_owned));
+            self.send(turn.batches);
+            wait = turn.wait;
+        };
+        if how != Stop::Abandon {
+            self.drain(how, now);
+        }
+        self.reader.end(now());
+    }
+
+    /// Waits until everything that was framed is durable, or nobody sends any
+    /// more, or the wait is called off.
+    fn drain(&mut self, how: Stop, now: impl Fn() -> Moment) {
+        let batches = self.reader.finish(now(), how == Stop::Goodbye);
+        self.send(batches);
+        while !self.reader.is_acknowledged() && !self.batches.is_closed() {
+            if self.hear(Duration::from_millis(100)).stop == Some(Stop::Abandon) {
+                return;
+            }
+            let batches = self.reader.finish(now(), false);
+            self.send(batches);
+        }
+    }
+
+    fn hear(&mut self, wait: Duration) -> News {
+        let news = self.bell.wait(wait);
+        for _ in 0..news.acknowledged {
+            self.reader.acknowledged();
+        }
+        news
+    }
+
+    fn send(&self, batches: impl IntoIterator<Item = Closed>) {
+        for closed in batches {
+            // Without a sender the agent is ending, and is told so.
+            let _ = self.batches.send(closed);
+        }
+    }
+}
+
+struct EndsOnDrop(Shutdown);
+
+impl Drop for EndsOnDrop {
+    fn drop(&mut self) {
+        self.0.begin();
+    }
+}
+
+/// Passes on what the kernel tells, and the process's shutdown.
+async fn listen(ear: Option<Ear>, bell: &Bell, shutdown: &Shutdown, ended: &Shutdown) {
+    let hearing = async {
+        if let Some(ear) = ear
+            && let Err(error) = ear.listen(bell).await
+        {
+            tracing::warn!(%error, "the kernel no longer tells of changes, scanning finds them later");
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = shutdown.begun() => bell.stop(Stop::Drain),
+        () = ended.begun() => {}
+    }
+}
+
+async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("opening the checkpoint does not panic")
+}

@@ -1,0 +1,154 @@
+//! What a file's path says about where its lines come from, as OpenTelemetry
+//! resource attributes.
+
+use std::fs;
+use std::path::Path;
+
+use crate::frame::Stream;
+
+/// The attributes that every source of an agent has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// `host.name`.
+    pub(crate) host: Option<String>,
+    /// `k8s.cluster.name`.
+    pub(crate) cluster: Option<String>,
+}
+
+/// What the layout `<namespace>_<pod>_<uid>/<container>/<n>.log` says. The
+/// kubelet writes it under `/var/log/pods`; it is recognised anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pod<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    uid: &'a str,
+    container: &'a str,
+}
+
+impl Origin {
+    /// This host, in `cluster` if that is configured.
+    pub(crate) fn here(cluster: Option<String>) -> Self {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        Self { host: host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()), cluster }
+    }
+
+    /// The resource attributes of one stream of the file at `path`, sorted.
+    ///
+    /// `service.name` is the container's name for a pod, else the file's name
+    /// without extension and without what rotation appends.
+    pub(crate) fn resource(&self, path: &Path, stream: Stream) -> Vec<(String, String)> {
+        let text = path.to_string_lossy();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let pod = pod(&text);
+        let service = pod.map_or_else(|| service(&name), |pod| pod.container);
+        let attributes = [
+            ("host.name", self.host.as_deref()),
+            ("k8s.cluster.name", self.cluster.as_deref()),
+            ("k8s.container.name", pod.map(|pod| pod.container)),
+            ("k8s.namespace.name", pod.map(|pod| pod.namespace)),
+            ("k8s.pod.name", pod.map(|pod| pod.name)),
+            ("k8s.pod.uid", pod.map(|pod| pod.uid)),
+            ("log.file.name", Some(name.as_ref())),
+            ("log.file.path", Some(text.as_ref())),
+            ("log.iostream", stream.iostream()),
+            ("service.name", Some(service)),
+        ];
+        let present = attributes.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        present.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// True when the path has the layout of a pod's log, whose lines are CRI's.
+pub(crate) fn is_pod_log(path: &Path) -> bool {
+    pod(&path.to_string_lossy()).is_some()
+}
+
+fn pod(path: &str) -> Option<Pod<'_>> {
+    let mut parts = path.rsplit('/');
+    let (file, container, pod) = (parts.next()?, parts.next()?, parts.next()?);
+    let number = file.split('.').next()?;
+    let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || !file[number.len()..].starts_with(".log") {
+        return None;
+    }
+    let mut fields = pod.split('_');
+    let (namespace, name, uid) = (fields.next()?, fields.next()?, fields.next()?);
+    let complete = [namespace, name, uid, container].iter().all(|field| !field.is_empty());
+    (complete && fields.next().is_none()).then_some(Pod { namespace, name, uid, container })
+}
+
+/// `app.log`, `app.log.1`, `app.log-20240131`, `app-20240131.log`,
+/// `app.2024-01-31.log` and `app` are all `app`.
+fn service(name: &str) -> &str {
+    let extended = [".log.", ".log-", ".log_"].iter().find_map(|mark| name.find(mark));
+    let stem = match (extended, name.rsplit_once('.')) {
+        (Some(at), _) => &name[..at],
+        (None, Some((stem, extension))) if !is_date(extension) => stem,
+        _ => name,
+    };
+    let undated = stem.char_indices().find(|&(at, separator)| {
+        matches!(separator, '-' | '.' | '_') && is_date(&stem[at + separator.len_utf8()..])
+    });
+    let stem = undated.map_or(stem, |(at, _)| &stem[..at]);
+    if stem.is_empty() { name } else { stem }
+}
+
+/// `20240131`, `2024-01-31`, `2024-01-31-17`: eight digits or more.
+fn is_date(text: &str) -> bool {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let parts = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.' | b'T'));
+    digits >= 8 && parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_names() {
+        let check = |name: &str, expected: &str| assert_eq!(service(name), expected, "{name}");
+        check("app.log", "app");
+        check("app.log.1", "app");
+        check("app.log-20240131", "app");
+        check("app-20240131.log", "app");
+        check("app.2024-01-31.log", "app");
+        check("app.2024-01-31", "app");
+        check("app", "app");
+        check("web-1.log", "web-1");
+        check("api.v2.log", "api.v2");
+        check("out.txt", "out");
+        check(".log", ".log");
+        check("20240131.log", "20240131");
+    }
+
+    #[test]
+    fn pods() {
+        let check = |path: &str, expected: Option<(&str, &str, &str, &str)>| {
+            let found = pod(path).map(|pod| (pod.namespace, pod.name, pod.uid, pod.container));
+            assert_eq!(found, expected, "{path}");
+        };
+        let shop = Some(("shop", "cart-7d9", "1a2b", "cart"));
+        check("/var/log/pods/shop_cart-7d9_1a2b/cart/0.log", shop);
+        check("/tmp/demo/shop_cart-7d9_1a2b/cart/3.log.20240131-000000", shop);
+        check("/var/log/pods/shop_cart-7d9_1a2b/cart/app.log", None);
+        check("/var/log/pods/shop_cart-7d9/cart/0.log", None);
+        check("/var/log/app.log", None);
+        check("0.log", None);
+    }
+
+    #[test]
+    fn a_resource_is_sorted_and_holds_what_is_known() {
+        let origin = Origin { host: Some("node-1".into()), cluster: Some("east".into()) };
+        let resource = origin.resource(Path::new("/p/shop_cart_uid/cart/0.log"), Stream::Stderr);
+        let keys: Vec<_> = resource.iter().map(|(key, _)| key.as_str()).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
+        let value =
+            |key: &str| resource.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        assert_eq!(value("service.name"), Some("cart"));
+        assert_eq!(value("k8s.pod.name"), Some("cart"));
+        assert_eq!(value("log.iostream"), Some("stderr"));
+        assert_eq!(value("k8s.cluster.name"), Some("east"));
+        let plain = Origin::default().resource(Path::new("/l/web.log"), Stream::File);
+        assert_eq!(plain.len(), 3, "{plain:?}");
+    }
+}

@@ -1,0 +1,84 @@
+//! How the reading thread is woken, and by what.
+
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::reader::Heard;
+
+/// Wakes the reading thread. Every word but the last is said again at the next
+/// wake-up; nothing queues up: what changed is a set, the rest are counts.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    news: Mutex<News>,
+    rung: Condvar,
+}
+
+/// What was said since the thread last woke.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// What the kernel told.
+    pub(crate) heard: Heard,
+    /// Batches that the event log made durable.
+    pub(crate) acknowledged: usize,
+    /// How to end, once that was asked for.
+    pub(crate) stop: Option<Stop>,
+    rung: bool,
+}
+
+/// How the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    /// Send what is framed and wait until it is durable.
+    Drain,
+    /// The same, and say that the lane retires.
+    Goodbye,
+    /// At once.
+    Abandon,
+}
+
+impl Bell {
+    /// A file changed.
+    pub(crate) fn changed(&self, path: PathBuf) {
+        self.ring(|news| {
+            news.heard.changed.insert(path);
+        });
+    }
+
+    /// Files came or went.
+    pub(crate) fn rescan(&self) {
+        self.ring(|news| news.heard.rescan = true);
+    }
+
+    /// Batches became durable.
+    pub(crate) fn acknowledged(&self, batches: usize) {
+        self.ring(|news| news.acknowledged += batches);
+    }
+
+    /// The agent shall end. A harder word replaces a softer one.
+    pub(crate) fn stop(&self, how: Stop) {
+        self.ring(|news| news.stop = news.stop.max(Some(how)));
+    }
+
+    /// Waits for news, or until `wait` is over. A stop is told every time.
+    pub(crate) fn wait(&self, wait: Duration) -> News {
+        let quiet = |news: &mut News| !news.rung;
+        let held = self.lock();
+        let (mut held, _) =
+            self.rung.wait_timeout_while(held, wait, quiet).unwrap_or_else(PoisonError::into_inner);
+        let stop = held.stop;
+        std::mem::replace(&mut *held, News { stop, ..News::default() })
+    }
+
+    fn ring(&self, say: impl FnOnce(&mut News)) {
+        let mut news = self.lock();
+        say(&mut news);
+        news.rung = true;
+        drop(news);
+        self.rung.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

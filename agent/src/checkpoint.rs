@@ -1,0 +1,212 @@
+//! The agent's durable state: who it is, which files it knows, how far each
+//! source is acknowledged, and where it cut.
+//!
+//! One file, `checkpoint`, of lines `<crc32c, 8 hex digits> <json>`. The first
+//! line says the version, the agent and its partition; each further line is
+//! one write: the entries that changed, replacing earlier ones of the same
+//! key. Every write is synced before it returns. When the file has grown to
+//! several times its content it is written anew, beside the old one, synced,
+//! and renamed over it.
+//!
+//! | died | a restart sees |
+//! |---|---|
+//! | while a line is written | a torn last line: dropped, nothing depended on it yet |
+//! | after the line, before its batch was appended | a source or a cut that nothing was sent of |
+//! | after the append, before the next line | ends that lag: read and sent again, dropped by range |
+//! | while written anew | the old file, and a `checkpoint.new` that is overwritten |
+//!
+//! A damaged line that is not the last means that synced bytes changed. The
+//! agent then does not start: going on would read files again under new
+//! sources, which no reader could tell from new lines.
+
+mod journal;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use weir_proto::model::{AgentId, SourceId};
+
+use crate::StartError;
+use crate::frame::{Cut, Format, Stream};
+use crate::identity::{Fingerprint, Identity};
+use journal::Journal;
+
+/// Names a file's incarnation within the checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct FileKey(pub(crate) u64);
+
+/// What never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    version: u32,
+    /// Who the agent is.
+    pub(crate) agent: AgentId,
+    /// The partition of its lane.
+    pub(crate) partition: u32,
+}
+
+/// One incarnation of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Its name here.
+    pub(crate) key: FileKey,
+    /// Where it was first found: what its attributes were made from.
+    pub(crate) path: String,
+    /// Where it was last seen.
+    pub(crate) last_path: String,
+    /// Which file it is.
+    pub(crate) identity: Identity,
+    /// How it begins.
+    pub(crate) fingerprint: Fingerprint,
+    /// How its lines are written.
+    pub(crate) format: Option<Format>,
+    /// Its sources.
+    pub(crate) streams: Vec<StreamEntry>,
+    /// The cuts that a replay needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cuts: Vec<Cut>,
+    /// Since when no such file is found, microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gone: Option<i64>,
+}
+
+/// One source of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StreamEntry {
+    /// Which stream.
+    pub(crate) stream: Stream,
+    /// Its source.
+    pub(crate) id: SourceId,
+    /// Where its first line begins.
+    pub(crate) first: u64,
+    /// Covered by acknowledged batches: 0 until the first.
+    pub(crate) acknowledged: u64,
+}
+
+impl StreamEntry {
+    /// Where reading goes on.
+    pub(crate) fn resume(&self) -> u64 {
+        self.first.max(self.acknowledged)
+    }
+}
+
+/// Entries that changed. Durable together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Changes {
+    /// New or changed files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<Entry>,
+    /// Files that are forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gone: Vec<FileKey>,
+    /// The mark of the last acknowledged batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<i64>,
+}
+
+/// The open checkpoint; while it is, no other process can open it.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    journal: Journal,
+    head: Head,
+    _lock: File,
+}
+
+/// What a checkpoint held when it was opened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Restored {
+    /// The files, by key.
+    pub(crate) files: Vec<Entry>,
+    /// The mark of the last acknowledged batch.
+    pub(crate) mark: Option<i64>,
+}
+
+impl Checkpoint {
+    /// Locks the directory, created if need be, against other processes.
+    pub(crate) fn lock(directory: &Path) -> Result<File, StartError> {
+        let refused = |path: &Path| {
+            let path = path.to_owned();
+            move |source| StartError::StateDirectory { path, source }
+        };
+        fs::create_dir_all(directory).map_err(refused(directory))?;
+        let path = directory.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(refused(&path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(lock),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StartError::InUse { path }),
+            Err(errno) => Err(StartError::StateDirectory { path, source: errno.into() }),
+        }
+    }
+
+    /// Reads the checkpoint. Without one this is a new agent: it draws its
+    /// identifier and chooses one of `partitions`, for good.
+    pub(crate) fn open(
+        directory: &Path,
+        lock: File,
+        partitions: u32,
+    ) -> Result<(Self, Restored), StartError> {
+        let path = directory.join("checkpoint");
+        let read = journal::read(&path)?;
+        let refused = |source| StartError::StateDirectory { path: path.clone(), source };
+        let (head, restored, journal) = match read {
+            Some(read) => {
+                let journal = Journal::open(path.clone(), read.good_bytes).map_err(refused)?;
+                (read.head, read.restored, journal)
+            }
+            None => {
+                let agent = AgentId::generate();
+                let partition = choose(agent, partitions);
+                let head = Head { version: journal::VERSION, agent, partition };
+                let journal = Journal::create(path.clone(), &head, [].into_iter()).map_err(refused)?;
+                (head, Restored::default(), journal)
+            }
+        };
+        Ok((Self { journal, head, _lock: lock }, restored))
+    }
+
+    /// Who the agent is.
+    pub(crate) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Makes changes durable. After a failure the next write must be
+    /// [`Self::rewrite`]: what the failed one left is unknown.
+    pub(crate) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+        self.journal.append(changes)
+    }
+
+    /// True when the journal has outgrown its content, or is broken.
+    pub(crate) fn wants_rewrite(&self) -> bool {
+        self.journal.wants_rewrite()
+    }
+
+    /// Writes everything anew.
+    pub(crate) fn rewrite(&mut self, changes: impl Iterator<Item = Changes>) -> io::Result<()> {
+        self.journal = Journal::create(self.journal.path().to_owned(), &self.head, changes)?;
+        Ok(())
+    }
+}
+
+/// Spreads agents over partitions by the random part of their identifier.
+fn choose(agent: AgentId, partitions: u32) -> u32 {
+    let random = agent.as_u128() % u128::from(partitions.max(1));
+    u32::try_from(random).unwrap_or(0)
+}
+
+/// The directory's entries are durable after this.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
+    File::open(parent)?.sync_all()
+}

@@ -1,0 +1,42 @@
+//! What an agent is told.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use weir_proto::model::TenantId;
+use weir_runtime::HumanDuration;
+
+/// The agent's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The files to read: paths and globs (`*` within a directory, `**` across
+    /// directories). A directory means every file in it. Files that appear
+    /// later are read from their beginning; compressed files are not read.
+    pub tail: Vec<String>,
+    /// Whose events these are.
+    pub tenant: TenantId,
+    /// The cluster's name, sent as `k8s.cluster.name`.
+    pub cluster: Option<String>,
+    /// A last line without newline is sent after it did not grow for this
+    /// long; so is a container's line whose last part does not come.
+    pub line_timeout: HumanDuration,
+    /// A batch that is not full is sent after this long.
+    pub batch_delay: HumanDuration,
+    /// How often the directories are walked for new, renamed and deleted
+    /// files. What the kernel announces is seen at once; this finds the rest.
+    pub scan_interval: HumanDuration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tail: Vec::new(),
+            tenant: TenantId::default(),
+            cluster: None,
+            line_timeout: HumanDuration(Duration::from_secs(1)),
+            batch_delay: HumanDuration(Duration::from_millis(100)),
+            scan_interval: HumanDuration(Duration::from_secs(1)),
+        }
+    }
+}

@@ -1,0 +1,516 @@
+//! From the bytes of a file to records `[start, end)`.
+//!
+//! Where a record begins and ends depends on content alone: not on how much a
+//! read brought, not on when it was made. The one exception is a *cut*, made
+//! when an unfinished record stopped growing; cuts are kept in the checkpoint
+//! before anything of them is sent, so a replay cuts at the same places.
+//!
+//! The framer holds no bytes of the file, only where the line that it has not
+//! finished begins; it reads that line again with the next block. Memory does
+//! not grow with the number of files, and a line over the limit is scanned for
+//! its end without being held. The exception is a CRI record whose parts lie
+//! between lines of the other stream: its text, up to the line limit, is kept.
+//!
+//! Not here: which source a stream is, and batches.
+
+mod cri;
+mod record;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::time::Duration;
+
+use memchr::memchr;
+use weir_proto::limit::LINE_BYTES_MAX;
+use weir_proto::model::{ByteRange, flags};
+
+pub(crate) use record::{Cut, CutKind, Format, Frame, ReadAt, Sink, Stream};
+
+/// What one read asks for: enough to make its cost vanish, little enough to
+/// stay in a core's cache until it is framed.
+pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
+
+/// The longest line that is looked at as a whole: the limit of its text and
+/// what CRI writes before it. A longer one is scanned for its end only.
+const WINDOW_BYTES_MAX: usize = LINE_BYTES_MAX + 256;
+
+const _: () = assert!(BLOCK_BYTES < WINDOW_BYTES_MAX);
+
+/// Frames one file.
+#[derive(Debug, Default)]
+pub(crate) struct Framer {
+    format: Option<Format>,
+    /// Where the line being read begins: all before it is framed.
+    position: u64,
+    /// No line ends in `[position, scanned)`.
+    scanned: u64,
+    streams: [StreamState; 3],
+    cuts: Vec<Cut>,
+}
+
+#[derive(Debug, Default)]
+struct StreamState {
+    /// Lines that start below are settled already and are passed over.
+    resume: u64,
+    /// Where the stream's first line was seen.
+    first: Option<u64>,
+    /// A record whose last part has not come.
+    open: Option<Open>,
+    /// The record before the next was cut for want of its last part.
+    continues: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    start: u64,
+    /// End of the last part.
+    end: u64,
+    text: Vec<u8>,
+    /// Where the text that no longer fitted begins.
+    dropped_at: Option<u64>,
+    timestamp_nanos: Option<i64>,
+    continues: bool,
+    /// When the last part was read.
+    grew: Duration,
+}
+
+/// What ended a line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Newline,
+    Cut,
+}
+
+/// What a CRI line says of itself.
+#[derive(Clone, Copy)]
+struct Part {
+    stream: Stream,
+    partial: bool,
+    timestamp_nanos: Option<i64>,
+    text_at: usize,
+    /// The rest of a line that was cut in its middle; it has no header.
+    after_cut: bool,
+}
+
+/// A line without its newline; of one that is too long, the beginning.
+#[derive(Clone, Copy)]
+struct RawLine<'a> {
+    range: ByteRange,
+    head: &'a [u8],
+    whole: bool,
+    ending: Ending,
+}
+
+impl Framer {
+    /// A file at its beginning. The format is known or found in its first line.
+    pub(crate) fn new(format: Option<Format>) -> Self {
+        Self { format, ..Self::default() }
+    }
+
+    /// A file whose streams are settled up to the given positions.
+    pub(crate) fn resume(format: Option<Format>, settled: &[(Stream, u64)], cuts: Vec<Cut>) -> Self {
+        let mut framer = Self::new(format);
+        for &(stream, resume) in settled {
+            let continues =
+                cuts.iter().any(|cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end <= resume);
+            framer.streams[stream.index()] =
+                StreamState { resume, first: Some(resume), open: None, continues };
+        }
+        framer.position = settled.iter().map(|&(_, resume)| resume).min().unwrap_or(0);
+        framer.scanned = framer.position;
+        framer.cuts = cuts;
+        framer
+    }
+
+    /// The format, once known.
+    pub(crate) fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// Where the unfinished line begins.
+    pub(crate) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Where the first line of `stream` was seen, if any.
+    pub(crate) fn first(&self, stream: Stream) -> Option<u64> {
+        self.streams[stream.index()].first
+    }
+
+    /// How far every byte is settled for `stream`: framed, or another stream's,
+    /// and not part of a record that is still open.
+    pub(crate) fn settled(&self, stream: Stream) -> u64 {
+        let state = &self.streams[stream.index()];
+        state.open.as_ref().map_or(self.position, |open| open.start).max(state.resume)
+    }
+
+    /// How far every byte is settled for every stream seen.
+    pub(crate) fn settled_for_all(&self) -> u64 {
+        let seen = Stream::ALL.into_iter().filter(|stream| self.first(*stream).is_some());
+        seen.map(|stream| self.settled(stream)).min().unwrap_or(self.position)
+    }
+
+    /// True while a joined record waits for its last part.
+    pub(crate) fn has_open(&self) -> bool {
+        self.streams.iter().any(|state| state.open.is_some())
+    }
+
+    /// The cuts that a replay from the acknowledged ends would need.
+    pub(crate) fn cuts_needed(&mut self, acknowledged: impl Fn(Stream) -> Option<u64>) -> Vec<Cut> {
+        let lowest = Stream::ALL.into_iter().filter_map(&acknowledged).min().unwrap_or(0);
+        self.cuts.retain(|cut| match cut.kind {
+            CutKind::Join => {
+                cut.resolved.is_none_or(|end| acknowledged(cut.stream).is_none_or(|held| held < end))
+            }
+            CutKind::Line | CutKind::PartialLine => cut.end >= lowest,
+        });
+        self.cuts.clone()
+    }
+
+    /// Reads on and hands complete records to `sink`. Answers with the end of
+    /// what was seen: unless that grew, the file has nothing new.
+    pub(crate) fn advance(
+        &mut self,
+        file: &impl ReadAt,
+        buffer: &mut Vec<u8>,
+        now: Duration,
+        sink: &mut impl Sink,
+    ) -> io::Result<u64> {
+        let known = usize::try_from(self.scanned - self.position).unwrap_or(usize::MAX);
+        if known >= WINDOW_BYTES_MAX {
+            return self.skip(file, buffer, now, sink);
+        }
+        let wanted = (known + BLOCK_BYTES).min(WINDOW_BYTES_MAX);
+        let window = sized(buffer, wanted);
+        let read = file.read_at(window, self.position)?;
+        let end = self.position + read as u64;
+        let cut = self.cut_after(self.position).is_some_and(|cut| cut <= end);
+        if read > known || cut {
+            self.frame(&window[..read], known, now, sink);
+        }
+        Ok(end)
+    }
+
+    /// Frames the complete lines of a window that begins at `position`; its
+    /// first `known` bytes hold no newline.
+    fn frame(&mut self, window: &[u8], known: usize, now: Duration, sink: &mut impl Sink) {
+        let base = self.position;
+        let (mut at, mut search) = (0, known);
+        loop {
+            let forced = self.cut_after(base + at as u64).map(|end| index(end - base));
+            let limit = forced.map_or(window.len(), |end| end.min(window.len()));
+            let newline = window.get(search..limit).and_then(|bytes| memchr(b'\n', bytes));
+            let (text_end, line_end, ending) = match newline {
+                Some(found) => (search + found, search + found + 1, Ending::Newline),
+                None if forced == Some(limit) => (limit, limit, Ending::Cut),
+                None => break,
+            };
+            let range = ByteRange::new(base + at as u64, base + line_end as u64);
+            self.line(RawLine { range, head: &window[at..text_end], whole: true, ending }, now, sink);
+            (at, search) = (line_end, line_end);
+        }
+        self.scanned = base + window.len() as u64;
+    }
+
+    /// Looks for the end of a line that is over the limit.
+    fn skip(
+        &mut self,
+        file: &impl ReadAt,
+        buffer: &mut Vec<u8>,
+        now: Duration,
+        sink: &mut impl Sink,
+    ) -> io::Result<u64> {
+        let forced = self.cut_after(self.position);
+        let wanted = forced.map_or(BLOCK_BYTES, |end| index(end - self.scanned).min(BLOCK_BYTES));
+        let block = sized(buffer, wanted);
+        let read = file.read_at(block, self.scanned)?;
+        let seen = self.scanned + read as u64;
+        let (end, ending) = match memchr(b'\n', &block[..read]) {
+            Some(found) => (self.scanned + found as u64 + 1, Ending::Newline),
+            None if forced == Some(seen) => (seen, Ending::Cut),
+            None => {
+                self.scanned = seen;
+                return Ok(seen);
+            }
+        };
+        let head = sized(buffer, WINDOW_BYTES_MAX);
+        if !read_full(file, head, self.position)? {
+            return Ok(self.position);
+        }
+        let range = ByteRange::new(self.position, end);
+        self.line(RawLine { range, head, whole: false, ending }, now, sink);
+        Ok(seen)
+    }
+
+    /// Settles one line.
+    fn line(&mut self, line: RawLine<'_>, now: Duration, sink: &mut impl Sink) {
+        let is_cri = || cri::parse(line.head).is_some();
+        let format = *self.format.get_or_insert_with(|| if is_cri() { Format::Cri } else { Format::Plain });
+        match format {
+            Format::Plain => self.plain_line(line, sink),
+            Format::Cri => self.cri_line(line, now, sink),
+        }
+        self.position = line.range.end;
+        self.scanned = line.range.end;
+    }
+
+    fn plain_line(&mut self, line: RawLine<'_>, sink: &mut impl Sink) {
+        let start = line.range.start;
+        let continues = self.cut_at(start).is_some();
+        if line.ending == Ending::Cut {
+            self.describe_cut(line.range.end, Stream::File, CutKind::Line);
+        }
+        let state = &mut self.streams[Stream::File.index()];
+        if start < state.resume {
+            return;
+        }
+        state.first.get_or_insert(start);
+        let mut bits = 0;
+        let mut text = line.head;
+        if let Some(stripped) = line.stripped() {
+            (text, bits) = (stripped, flags::CRLF);
+        }
+        if continues && text.is_empty() && line.ending == Ending::Newline {
+            return;
+        }
+        let mut dropped = None;
+        if text.len() > LINE_BYTES_MAX {
+            (text, bits) = (&text[..LINE_BYTES_MAX], flags::TRUNCATED);
+            dropped = Some(ByteRange::new(start + LINE_BYTES_MAX as u64, line.range.end));
+        }
+        bits |= flag(continues, flags::CONTINUATION) | flag(line.ending == Ending::Cut, flags::CUT);
+        let stream = Stream::File;
+        sink.record(Frame { stream, range: line.range, text, timestamp_nanos: None, flags: bits, dropped });
+    }
+
+    fn cri_line(&mut self, line: RawLine<'_>, now: Duration, sink: &mut impl Sink) {
+        let part = self.part(&line);
+        let stream = part.stream;
+        if line.ending == Ending::Cut {
+            let kind = if part.partial { CutKind::PartialLine } else { CutKind::Line };
+            self.describe_cut(line.range.end, stream, kind);
+        }
+        let join_ends = self.join_cut_at(stream, line.range.end);
+        let state = &mut self.streams[stream.index()];
+        if line.range.start < state.resume {
+            return;
+        }
+        state.first.get_or_insert(line.range.start);
+        let continues = std::mem::take(&mut state.continues) || part.after_cut;
+        let closes = !part.partial || line.ending == Ending::Cut;
+        if closes && state.open.is_none() {
+            self.whole_record(line, part, continues, sink);
+            return;
+        }
+        let open =
+            state.open.get_or_insert_with(|| Open::new(line.range.start, part.timestamp_nanos, continues));
+        open.add(line.range, &line.head[part.text_at..], part.text_at, now);
+        if closes {
+            let crlf = !part.partial && line.ending == Ending::Newline;
+            let bits = flag(line.ending == Ending::Cut, flags::CUT) | flag(part.partial, flags::PARTIAL);
+            self.close(stream, bits, crlf, sink);
+        } else if join_ends {
+            self.close(stream, flags::CUT | flags::PARTIAL, false, sink);
+            self.streams[stream.index()].continues = true;
+        }
+    }
+
+    fn part(&self, line: &RawLine<'_>) -> Part {
+        if let Some(cut) = self.cut_at(line.range.start) {
+            let partial = cut.kind == CutKind::PartialLine;
+            return Part { stream: cut.stream, partial, timestamp_nanos: None, text_at: 0, after_cut: true };
+        }
+        match cri::parse(line.head) {
+            Some(header) => Part {
+                stream: header.stream,
+                partial: header.partial,
+                timestamp_nanos: Some(header.timestamp_nanos),
+                text_at: header.text_at,
+                after_cut: false,
+            },
+            // Not what the format promises: kept as it is, as text of stdout.
+            None => Part {
+                stream: Stream::Stdout,
+                partial: false,
+                timestamp_nanos: None,
+                text_at: 0,
+                after_cut: false,
+            },
+        }
+    }
+
+    /// A CRI line that is a record of its own: the common case, not copied.
+    fn whole_record(&mut self, line: RawLine<'_>, part: Part, continues: bool, sink: &mut impl Sink) {
+        let Part { stream, text_at, timestamp_nanos, .. } = part;
+        self.resolve_join(stream, line.range.end);
+        let (mut text, mut bits) = (&line.head[text_at..], 0);
+        if let Some(stripped) = line.stripped()
+            && let Some(rest) = stripped.get(text_at..)
+        {
+            (text, bits) = (rest, flags::CRLF);
+        }
+        if continues && text.is_empty() && line.ending == Ending::Newline {
+            return;
+        }
+        let mut dropped = None;
+        if text.len() > LINE_BYTES_MAX {
+            (text, bits) = (&text[..LINE_BYTES_MAX], flags::TRUNCATED);
+            let at = line.range.start + (text_at + LINE_BYTES_MAX) as u64;
+            dropped = Some(ByteRange::new(at, line.range.end));
+        }
+        bits |= flag(continues, flags::CONTINUATION);
+        if line.ending == Ending::Cut {
+            bits |= flags::CUT | flag(part.partial, flags::PARTIAL);
+        }
+        sink.record(Frame { stream, range: line.range, text, timestamp_nanos, flags: bits, dropped });
+    }
+
+    /// Hands on the open record of `stream` as it is.
+    fn close(&mut self, stream: Stream, bits: i32, crlf: bool, sink: &mut impl Sink) {
+        let Some(open) = self.streams[stream.index()].open.take() else { return };
+        self.resolve_join(stream, open.end);
+        let mut bits = bits | flag(open.continues, flags::CONTINUATION);
+        let mut text = open.text.as_slice();
+        let dropped = open.dropped_at.map(|at| ByteRange::new(at, open.end));
+        if dropped.is_some() {
+            bits |= flags::TRUNCATED;
+        } else if crlf && let Some(stripped) = text.strip_suffix(b"\r") {
+            (text, bits) = (stripped, bits | flags::CRLF);
+        }
+        if open.continues && text.is_empty() && bits & flags::CUT == 0 {
+            return;
+        }
+        let range = ByteRange::new(open.start, open.end);
+        let timestamp_nanos = open.timestamp_nanos;
+        sink.record(Frame { stream, range, text, timestamp_nanos, flags: bits, dropped });
+    }
+
+    // -- cuts ---------------------------------------------------------------
+
+    /// Decides that the unfinished line ends at `end` for want of growth. The
+    /// next [`Self::advance`] frames it so.
+    pub(crate) fn cut_line(&mut self, end: u64) {
+        let cut = Cut { end, stream: Stream::File, kind: CutKind::Line, resolved: None };
+        let at = self.cuts.partition_point(|held| held.end < end);
+        self.cuts.insert(at, cut);
+    }
+
+    /// Cuts the joined records whose last part came before `before`. True when
+    /// there was one.
+    pub(crate) fn cut_joins(&mut self, before: Duration, sink: &mut impl Sink) -> bool {
+        let mut any = false;
+        for stream in Stream::ALL {
+            let state = &mut self.streams[stream.index()];
+            let Some(end) = state.open.as_ref().filter(|open| open.grew <= before).map(|open| open.end)
+            else {
+                continue;
+            };
+            any = true;
+            self.close(stream, flags::CUT | flags::PARTIAL, false, sink);
+            self.streams[stream.index()].continues = true;
+            let at = self.cuts.partition_point(|held| held.end < end);
+            self.cuts.insert(at, Cut { end, stream, kind: CutKind::Join, resolved: None });
+        }
+        any
+    }
+
+    /// When the oldest open join last grew.
+    pub(crate) fn oldest_join(&self) -> Option<Duration> {
+        self.streams.iter().filter_map(|state| Some(state.open.as_ref()?.grew)).min()
+    }
+
+    /// The file ended here for good: hands on what is open. Nothing can be
+    /// replayed after this, so no cut is kept.
+    pub(crate) fn abandon_joins(&mut self, sink: &mut impl Sink) {
+        for stream in Stream::ALL {
+            self.close(stream, flags::PARTIAL, false, sink);
+        }
+    }
+
+    /// The place inside a line that begins at `start` where it was cut.
+    fn cut_after(&self, start: u64) -> Option<u64> {
+        let inside = |cut: &&Cut| cut.kind != CutKind::Join && cut.end > start;
+        self.cuts.iter().find(inside).map(|cut| cut.end)
+    }
+
+    /// The cut that ended the line before the one that begins at `start`.
+    fn cut_at(&self, start: u64) -> Option<&Cut> {
+        self.cuts.iter().find(|cut| cut.kind != CutKind::Join && cut.end == start)
+    }
+
+    fn join_cut_at(&self, stream: Stream, end: u64) -> bool {
+        self.cuts.iter().any(|cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end == end)
+    }
+
+    fn describe_cut(&mut self, end: u64, stream: Stream, kind: CutKind) {
+        for cut in self.cuts.iter_mut().filter(|cut| cut.kind != CutKind::Join && cut.end == end) {
+            (cut.stream, cut.kind) = (stream, kind);
+        }
+    }
+
+    /// The stream's next record after a cut join ends at `end`: once that is
+    /// acknowledged, the cut is no longer needed.
+    fn resolve_join(&mut self, stream: Stream, end: u64) {
+        let joins = |cut: &&mut Cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end < end;
+        for cut in self.cuts.iter_mut().filter(joins) {
+            cut.resolved.get_or_insert(end);
+        }
+    }
+}
+
+impl Open {
+    fn new(start: u64, timestamp_nanos: Option<i64>, continues: bool) -> Self {
+        let text = Vec::new();
+        Self { start, end: start, text, dropped_at: None, timestamp_nanos, continues, grew: Duration::ZERO }
+    }
+
+    /// Adds the text of a line, as far as there is room.
+    fn add(&mut self, line: ByteRange, text: &[u8], text_at: usize, now: Duration) {
+        self.end = line.end;
+        self.grew = now;
+        let room = if self.dropped_at.is_some() { 0 } else { LINE_BYTES_MAX - self.text.len() };
+        if text.len() > room {
+            self.dropped_at.get_or_insert(line.start + (text_at + room) as u64);
+        }
+        self.text.extend_from_slice(&text[..text.len().min(room)]);
+    }
+}
+
+impl<'a> RawLine<'a> {
+    /// The line without the CR before its newline, if there is one.
+    fn stripped(&self) -> Option<&'a [u8]> {
+        let ended = self.whole && self.ending == Ending::Newline;
+        if ended { self.head.strip_suffix(b"\r") } else { None }
+    }
+}
+
+fn flag(set: bool, bit: i32) -> i32 {
+    if set { bit } else { 0 }
+}
+
+fn index(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// The first `bytes` of the buffer, which grows when it must.
+fn sized(buffer: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    if buffer.len() < bytes {
+        buffer.resize(bytes, 0);
+    }
+    &mut buffer[..bytes]
+}
+
+/// Fills `buffer`, unless the file ends before.
+fn read_full(file: &impl ReadAt, buffer: &mut [u8], position: u64) -> io::Result<bool> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        let read = file.read_at(&mut buffer[filled..], position + filled as u64)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        filled += read;
+    }
+    Ok(true)
+}

@@ -1,0 +1,111 @@
+//! Which file a file is, whatever it is called.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use crate::frame::ReadAt;
+
+/// How much of a file's beginning is compared.
+const FINGERPRINT_BYTES: usize = 1024;
+
+/// What tells one incarnation of a file from another. The inode number alone
+/// does not: file systems give it to the next file at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Device number. It may change over a reboot.
+    pub(crate) device: u64,
+    /// Inode number.
+    pub(crate) inode: u64,
+    /// When the inode was created, microseconds since 1970, where the file
+    /// system says it.
+    pub(crate) birth: Option<i64>,
+}
+
+/// A checksum of a file's beginning, as much as was there: it grows with the
+/// file up to 1 KiB, so that a short file has one too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fingerprint {
+    bytes: usize,
+    crc32c: u32,
+}
+
+impl Identity {
+    /// As the file system tells.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        let since = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            birth: since.and_then(|since| i64::try_from(since.as_micros()).ok()),
+        }
+    }
+
+    /// True unless the two are certainly different files. The same inode and
+    /// birth on another device number is the same file after a reboot.
+    pub(crate) fn may_equal(&self, other: &Self) -> bool {
+        let births_differ = self.birth.zip(other.birth).is_some_and(|(a, b)| a != b);
+        let same_birth = self.birth.is_some() && self.birth == other.birth;
+        self.inode == other.inode && !births_differ && (self.device == other.device || same_birth)
+    }
+}
+
+impl Fingerprint {
+    /// Compares the file's beginning; `None` if it differs, else the
+    /// fingerprint grown to what is there now.
+    pub(crate) fn verify(&self, file: &impl ReadAt) -> io::Result<Option<Self>> {
+        let mut head = [0; FINGERPRINT_BYTES];
+        let mut filled = 0;
+        while filled < head.len() {
+            match file.read_at(&mut head[filled..], filled as u64)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        if filled < self.bytes || crc32c::crc32c(&head[..self.bytes]) != self.crc32c {
+            return Ok(None);
+        }
+        Ok(Some(Self { bytes: filled, crc32c: crc32c::crc32c(&head[..filled]) }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_grows_with_its_file_and_notices_another() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        let empty = Fingerprint::default().verify(&file).expect("read").expect("anything may follow nothing");
+        assert_eq!(empty.bytes, 0);
+        file.write_all(b"hello\n").expect("write");
+        let short = empty.verify(&file).expect("read").expect("grown");
+        assert_eq!(short.bytes, 6);
+        file.write_all(&[b'x'; 2000]).expect("write");
+        let long = short.verify(&file).expect("read").expect("grown");
+        assert_eq!(long.bytes, FINGERPRINT_BYTES);
+        assert_eq!(long.verify(&file).expect("read"), Some(long));
+        let mut other = tempfile::tempfile().expect("a temporary file");
+        other.write_all(b"hullo\n").expect("write");
+        assert_eq!(short.verify(&other).expect("read"), None);
+        other.set_len(3).expect("truncate");
+        assert_eq!(short.verify(&other).expect("read"), None, "shorter than what was seen");
+    }
+
+    #[test]
+    fn identities() {
+        let id = |device, inode, birth| Identity { device, inode, birth };
+        let check = |a: Identity, b: Identity, same| assert_eq!(a.may_equal(&b), same, "{a:?} {b:?}");
+        check(id(1, 2, Some(3)), id(1, 2, Some(3)), true);
+        check(id(1, 2, Some(3)), id(1, 2, Some(4)), false);
+        check(id(1, 2, None), id(1, 2, Some(4)), true);
+        check(id(1, 2, None), id(9, 2, None), false);
+        check(id(1, 2, Some(3)), id(9, 2, Some(3)), true);
+        check(id(1, 2, Some(3)), id(1, 5, Some(3)), false);
+    }
+}

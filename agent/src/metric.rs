@@ -1,0 +1,76 @@
+//! What the agent counts. Every name is here.
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use weir_runtime::Metrics;
+
+type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
+
+/// The agent's metrics. Cloning shares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Measured {
+    /// Bytes of files that became records or drops.
+    pub(crate) bytes: Counter,
+    /// Lines put into batches.
+    pub(crate) lines: Counter,
+    /// Batches handed to the event log.
+    pub(crate) batches: Counter,
+    /// Batches that it acknowledged.
+    pub(crate) batches_acknowledged: Counter,
+    /// Their size, compressed.
+    pub(crate) batch_bytes: Counter,
+    /// Appends that failed and were repeated.
+    pub(crate) retries: Counter,
+    /// Records ended by time and not by content.
+    pub(crate) cuts: Counter,
+    /// Files renamed or deleted while they were read.
+    pub(crate) rotations: Counter,
+    /// Files that shrank or were replaced in place.
+    pub(crate) truncations: Counter,
+    /// Files known.
+    pub(crate) files: Gauge,
+    /// Files held open.
+    pub(crate) files_open: Gauge,
+    drops: Labelled,
+    dropped_bytes: Labelled,
+    errors: Labelled,
+}
+
+impl Measured {
+    /// Metrics that `/metrics` shows.
+    pub(crate) fn new(registry: &Metrics) -> Self {
+        let all = Self::default();
+        registry.register("agent_bytes", "bytes of files settled", all.bytes.clone());
+        registry.register("agent_lines", "lines put into batches", all.lines.clone());
+        registry.register("agent_batches", "batches handed to the event log", all.batches.clone());
+        registry.register(
+            "agent_batches_acknowledged",
+            "batches that the event log made durable",
+            all.batches_acknowledged.clone(),
+        );
+        registry.register("agent_batch_bytes", "compressed bytes of batches", all.batch_bytes.clone());
+        registry.register("agent_append_retries", "appends repeated after a failure", all.retries.clone());
+        registry.register("agent_cuts", "records ended by time-out", all.cuts.clone());
+        registry.register("agent_rotations", "files renamed or deleted while read", all.rotations.clone());
+        registry.register("agent_truncations", "files that shrank or were replaced", all.truncations.clone());
+        registry.register("agent_files", "files known", all.files.clone());
+        registry.register("agent_files_open", "files held open", all.files_open.clone());
+        registry.register("agent_drops", "events dropped, by reason", all.drops.clone());
+        registry.register("agent_dropped_bytes", "bytes dropped, by reason", all.dropped_bytes.clone());
+        registry.register("agent_errors", "failures survived, by kind", all.errors.clone());
+        all
+    }
+
+    /// Bytes that will never be rows; `reason` is one of the words of
+    /// [`weir_proto::model::drop_reason`].
+    pub(crate) fn dropped(&self, reason: &'static str, bytes: u64) {
+        self.drops.get_or_create(&[("reason", reason)]).inc();
+        self.dropped_bytes.get_or_create(&[("reason", reason)]).inc_by(bytes);
+    }
+
+    /// A failure of a kind: `directory`, `file`, `watch`, `checkpoint`, `append`.
+    pub(crate) fn failed(&self, kind: &'static str) {
+        self.errors.get_or_create(&[("kind", kind)]).inc();
+    }
+}

@@ -1,0 +1,464 @@
+//! The reading side: a loop without waiting in it. Each turn looks for files
+//! when that is due, reads what has grown, cuts what was left unfinished,
+//! closes batches, makes the checkpoint durable, and hands the batches on.
+//!
+//! Hot path, per byte: one copy from the page cache, one scan for newlines, one
+//! copy into the batch, one while encoding, and the compression, which costs
+//! more than all others together.
+//!
+//! Memory is bounded by [`IN_FLIGHT_BYTES`]: while the event log does not
+//! answer, nothing more is read. The files are the buffer; they stay open.
+
+mod scan;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::Config;
+use crate::attribute::Origin;
+use crate::checkpoint::{Changes, Checkpoint, FileKey, Restored};
+use crate::files::Files;
+use crate::find::Patterns;
+use crate::lane::{Closed, Lane, Settles};
+use crate::mark::Marks;
+use crate::metric::Measured;
+use crate::tail::{Bench, Moment, Step, Tail};
+use crate::watch::Watch;
+
+/// Compressed bytes of batches that are closed and not acknowledged. Beyond
+/// it, reading pauses.
+const IN_FLIGHT_BYTES: usize = 4 << 20;
+
+/// Blocks read in one turn, so that acknowledgements are heard in between.
+const BLOCKS_PER_TURN: usize = 16;
+
+/// Acknowledged ends are written at most this often: a lag only means that
+/// lines are sent again.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A lane that sent nothing for this long sends its mark.
+const MARK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A renamed or deleted file is closed when it was quiet for this long: its
+/// writer may hold it a little longer.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// A file that is not found for this long is forgotten, microseconds.
+const EXPIRY_MICROS: i64 = 24 * 3600 * 1_000_000;
+
+/// Entries per line when the checkpoint is written anew.
+const ENTRIES_PER_LINE: usize = 256;
+
+/// Reads files and makes batches of them.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    config: Config,
+    patterns: Patterns,
+    origin: Origin,
+    measured: Measured,
+    watch: Option<Watch>,
+    checkpoint: Checkpoint,
+    lane: Lane,
+    marks: Marks,
+    files: Files,
+    buffer: Vec<u8>,
+    /// Files that may have something to read.
+    active: VecDeque<FileKey>,
+    /// Files read to their end that hold something unfinished.
+    unfinished: BTreeSet<FileKey>,
+    in_flight: VecDeque<Settles>,
+    in_flight_bytes: usize,
+    /// Entries that the checkpoint does not have yet.
+    dirty: BTreeSet<FileKey>,
+    /// Some of them before anything more is sent.
+    undurable: bool,
+    forgotten: Vec<FileKey>,
+    mark_acknowledged: Option<i64>,
+    next_scan: Duration,
+    /// A wished-for scan may not come before.
+    scan_from: Duration,
+    scan_wished: bool,
+    batch_since: Option<Duration>,
+    last_batch: Duration,
+    last_save: Duration,
+    retry_save: Option<Duration>,
+    /// Paths that were warned about, until they are well again.
+    troubled: HashSet<PathBuf>,
+    problem: Option<String>,
+}
+
+/// What the kernel said since the last turn.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Files that changed.
+    pub(crate) changed: HashSet<PathBuf>,
+    /// Files were created, renamed or deleted, or something was missed.
+    pub(crate) rescan: bool,
+}
+
+/// What a turn leaves to do.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Batches to append, in this order.
+    pub(crate) batches: VecDeque<Closed>,
+    /// How long nothing is to be done unless something is heard.
+    pub(crate) wait: Duration,
+}
+
+impl Reader {
+    /// A reader that goes on where the checkpoint says.
+    pub(crate) fn new(
+        config: Config,
+        patterns: Patterns,
+        origin: Origin,
+        measured: Measured,
+        checkpoint: Checkpoint,
+        restored: Restored,
+        watch: Option<Watch>,
+    ) -> Self {
+        let mut lane = Lane::new(checkpoint.head().agent, config.tenant.clone());
+        let mut files = Files::default();
+        for entry in restored.files {
+            files.insert(Tail::restore(entry, restored.mark, &mut lane, &origin));
+        }
+        Self {
+            config,
+            patterns,
+            origin,
+            measured,
+            watch,
+            checkpoint,
+            lane,
+            marks: Marks::default(),
+            files,
+            buffer: Vec::new(),
+            active: VecDeque::new(),
+            unfinished: BTreeSet::new(),
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            dirty: BTreeSet::new(),
+            undurable: false,
+            forgotten: Vec::new(),
+            mark_acknowledged: restored.mark,
+            next_scan: Duration::ZERO,
+            scan_from: Duration::ZERO,
+            scan_wished: false,
+            batch_since: None,
+            last_batch: Duration::ZERO,
+            last_save: Duration::ZERO,
+            retry_save: None,
+            troubled: HashSet::new(),
+            problem: None,
+        }
+    }
+
+    /// Does what is due.
+    pub(crate) fn turn(&mut self, now: Moment, heard: &Heard) -> Turn {
+        self.scan_wished |= heard.rescan;
+        if now.steady >= self.next_scan || (self.scan_wished && now.steady >= self.scan_from) {
+            self.scan(now);
+        }
+        for path in &heard.changed {
+            self.changed(path);
+        }
+        self.read(now);
+        self.cut(now);
+        self.close_batches(now);
+        if !self.dirty.is_empty() && now.steady >= self.last_save + SAVE_INTERVAL {
+            self.save(now);
+        }
+        let batches = self.hand_on(now);
+        Turn { batches, wait: self.wait(now) }
+    }
+
+    /// The event log made the oldest batch in flight durable.
+    pub(crate) fn acknowledged(&mut self) {
+        let Some(settles) = self.in_flight.pop_front() else { return };
+        self.in_flight_bytes -= settles.bytes;
+        self.dirty.extend(self.lane.acknowledge(&settles));
+        self.mark_acknowledged = settles.mark.or(self.mark_acknowledged);
+        self.measured.batches_acknowledged.inc();
+    }
+
+    /// Stops reading: closes what is framed, with a goodbye if asked for.
+    pub(crate) fn finish(&mut self, now: Moment, goodbye: bool) -> VecDeque<Closed> {
+        self.lane.set_mark(self.marks.value());
+        self.lane.close();
+        if goodbye {
+            self.lane.close_as(true);
+        }
+        self.hand_on(now)
+    }
+
+    /// True when every batch that was handed on is acknowledged.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.in_flight.is_empty() && self.lane.closed().is_empty()
+    }
+
+    /// Writes the checkpoint a last time.
+    pub(crate) fn end(&mut self, now: Moment) {
+        if !self.dirty.is_empty() || !self.forgotten.is_empty() {
+            self.save(now);
+        }
+    }
+
+    /// What keeps the agent from its work, if anything does.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    // -- reading ------------------------------------------------------------
+
+    fn read(&mut self, now: Moment) {
+        for _ in 0..BLOCKS_PER_TURN {
+            if !self.has_room() {
+                return;
+            }
+            let Some(key) = self.active.pop_front() else { return };
+            self.lane.set_mark(self.marks.value());
+            let Some((tail, mut bench)) = self.workplace(key) else { continue };
+            tail.queued = false;
+            let step = tail.read(&mut bench, now);
+            // A file that no pattern finds any more may be deleted next.
+            let urgent = !tail.matched;
+            self.framed(key);
+            match step {
+                Ok(Step::Grew) => self.queue(key, urgent),
+                Ok(Step::Still) => self.rest(key),
+                Ok(Step::Shrunk) => self.replaced(key, now),
+                Err(error) => self.unreadable(key, &error),
+            }
+        }
+    }
+
+    /// What the reading of a file needs, next to the file.
+    fn workplace(&mut self, key: FileKey) -> Option<(&mut Tail, Bench<'_>)> {
+        let bench = Bench {
+            lane: &mut self.lane,
+            origin: &self.origin,
+            measured: &self.measured,
+            buffer: &mut self.buffer,
+        };
+        Some((self.files.get_mut(key)?, bench))
+    }
+
+    /// A file was read from: takes note of what follows.
+    fn framed(&mut self, key: FileKey) {
+        let Some(tail) = self.files.get_mut(key) else { return };
+        self.marks.progress(key, tail.settled(), tail.written());
+        if std::mem::take(&mut tail.undurable) {
+            self.dirty.insert(key);
+            self.undurable = true;
+        }
+    }
+
+    fn queue(&mut self, key: FileKey, first: bool) {
+        let Some(tail) = self.files.get_mut(key) else { return };
+        if tail.queued || !tail.is_open() {
+            return;
+        }
+        tail.queued = true;
+        self.unfinished.remove(&key);
+        if first {
+            self.active.push_front(key);
+        } else {
+            self.active.push_back(key);
+        }
+    }
+
+    /// The file is read to its end.
+    fn rest(&mut self, key: FileKey) {
+        let unfinished = |tail: &Tail| tail.cut_due(self.config.line_timeout.0).is_some();
+        if self.files.get(key).is_some_and(unfinished) {
+            self.unfinished.insert(key);
+        }
+    }
+
+    /// The kernel says that a file changed.
+    fn changed(&mut self, path: &Path) {
+        match self.files.by_path(path) {
+            Some(key) => self.grown(key),
+            None => self.scan_wished |= self.patterns.matches(path),
+        }
+    }
+
+    /// A file that was at rest may have grown; that it was not replaced in
+    /// place is looked at first.
+    fn grown(&mut self, key: FileKey) {
+        let Some(tail) = self.files.get_mut(key) else { return };
+        if tail.queued || tail.ended {
+            return;
+        }
+        match tail.verify() {
+            Ok(true) => self.queue(key, false),
+            // The scan tells the incarnations apart.
+            Ok(false) => self.scan_wished = true,
+            Err(error) => self.unreadable(key, &error),
+        }
+    }
+
+    fn unreadable(&mut self, key: FileKey, error: &io::Error) {
+        let Some(tail) = self.files.get(key) else { return };
+        let path = tail.last_path.clone();
+        self.marks.forget(key);
+        self.trouble("file", &path, error);
+    }
+
+    /// Counts a failure, and warns of the first of its path.
+    fn trouble(&mut self, kind: &'static str, path: &Path, error: &io::Error) {
+        self.measured.failed(kind);
+        if self.troubled.len() < 10_000 && self.troubled.insert(path.to_owned()) {
+            tracing::warn!(kind, path = %path.display(), %error, "cannot be read, trying again");
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let closed: usize = self.lane.closed().iter().map(|closed| closed.settles.bytes).sum();
+        self.in_flight_bytes + closed < IN_FLIGHT_BYTES
+    }
+
+    // -- cuts ---------------------------------------------------------------
+
+    fn cut(&mut self, now: Moment) {
+        let timeout = self.config.line_timeout.0;
+        let is_due = |tail: &Tail| tail.cut_due(timeout).is_some_and(|due| due <= now.steady);
+        let due: Vec<_> = self.unfinished.iter().copied().collect();
+        for key in due {
+            if !self.files.get(key).is_some_and(is_due) {
+                continue;
+            }
+            if !self.has_room() {
+                return;
+            }
+            self.unfinished.remove(&key);
+            self.lane.set_mark(self.marks.value());
+            let Some((tail, mut bench)) = self.workplace(key) else { continue };
+            let step = tail.read(&mut bench, now);
+            let cut = match step {
+                Ok(Step::Still) => tail.cut(&mut bench, now, timeout).map(|()| Step::Still),
+                other => other,
+            };
+            self.framed(key);
+            match cut {
+                Ok(Step::Grew) => self.queue(key, false),
+                Ok(Step::Still) => self.rest(key),
+                Ok(Step::Shrunk) => self.replaced(key, now),
+                Err(error) => self.unreadable(key, &error),
+            }
+        }
+    }
+
+    // -- batches ------------------------------------------------------------
+
+    fn close_batches(&mut self, now: Moment) {
+        if !self.lane.closed().is_empty() {
+            self.last_batch = now.steady;
+            self.batch_since = None;
+        }
+        let delay = self.config.batch_delay.0;
+        if !self.lane.is_empty() && now.steady >= *self.batch_since.get_or_insert(now.steady) + delay {
+            self.lane.set_mark(self.marks.value());
+            self.lane.close();
+            (self.last_batch, self.batch_since) = (now.steady, None);
+        }
+        if self.is_idle() && now.steady >= self.last_batch + MARK_INTERVAL {
+            self.lane.set_mark(self.marks.value());
+            self.lane.close_as(false);
+            self.last_batch = now.steady;
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lane.is_empty() && self.is_acknowledged()
+    }
+
+    /// Gives the closed batches away, once what they depend on is durable.
+    fn hand_on(&mut self, now: Moment) -> VecDeque<Closed> {
+        let waits = self.lane.closed().is_empty() || (self.undurable && !self.save(now));
+        if waits {
+            return VecDeque::new();
+        }
+        let batches = self.lane.take_closed();
+        for closed in &batches {
+            self.in_flight_bytes += closed.settles.bytes;
+            self.in_flight.push_back(closed.settles.clone());
+            self.measured.batches.inc();
+            self.measured.batch_bytes.inc_by(closed.settles.bytes as u64);
+        }
+        batches
+    }
+
+    // -- checkpoint ---------------------------------------------------------
+
+    /// Makes the checkpoint durable as things stand. False: it could not be
+    /// written, and is tried again in a while.
+    fn save(&mut self, now: Moment) -> bool {
+        if self.retry_save.is_some_and(|at| now.steady < at) {
+            return false;
+        }
+        self.last_save = now.steady;
+        match self.write() {
+            Ok(()) => {
+                self.dirty.clear();
+                self.forgotten.clear();
+                self.undurable = false;
+                self.retry_save = None;
+                self.problem = None;
+                true
+            }
+            Err(error) => {
+                self.measured.failed("checkpoint");
+                if self.problem.is_none() {
+                    tracing::error!(%error, "the checkpoint cannot be written; nothing is sent until it can");
+                }
+                self.problem = Some(format!("the checkpoint cannot be written: {error}"));
+                self.retry_save = Some(now.steady + SAVE_INTERVAL);
+                false
+            }
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let mark = self.mark_acknowledged;
+        let lane = &self.lane;
+        if self.checkpoint.wants_rewrite() {
+            let entries: Vec<_> = self.files.iter_mut().filter_map(|tail| tail.entry(lane)).collect();
+            let lines = entries.chunks(ENTRIES_PER_LINE);
+            let lines = lines.map(|files| Changes { files: files.to_vec(), gone: Vec::new(), mark });
+            return self.checkpoint.rewrite(lines);
+        }
+        let mut files = Vec::with_capacity(self.dirty.len());
+        for key in &self.dirty {
+            files.extend(self.files.get_mut(*key).and_then(|tail| tail.entry(lane)));
+        }
+        self.checkpoint.append(&Changes { files, gone: self.forgotten.clone(), mark })
+    }
+
+    // -- waiting ------------------------------------------------------------
+
+    fn wait(&self, now: Moment) -> Duration {
+        if !self.active.is_empty() && self.has_room() {
+            return Duration::ZERO;
+        }
+        let timeout = self.config.line_timeout.0;
+        let cuts = self.unfinished.iter().filter_map(|key| self.files.get(*key)?.cut_due(timeout)).min();
+        let save = (!self.dirty.is_empty()).then_some(self.last_save + SAVE_INTERVAL);
+        let unsent = (!self.lane.closed().is_empty()).then_some(self.retry_save).flatten();
+        let due = [
+            Some(self.next_scan),
+            self.scan_wished.then_some(self.scan_from),
+            cuts.filter(|_| self.has_room()),
+            self.batch_since.map(|since| since + self.config.batch_delay.0),
+            self.is_idle().then_some(self.last_batch + MARK_INTERVAL),
+            save.max(self.retry_save.filter(|_| save.is_some())),
+            unsent,
+        ];
+        let next = due.into_iter().flatten().min().unwrap_or(self.next_scan);
+        next.saturating_sub(now.steady)
+    }
+}

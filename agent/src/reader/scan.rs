@@ -1,0 +1,289 @@
+//! Looking for files: what is new, what was renamed, what was replaced, what
+//! is gone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::{EXPIRY_MICROS, GRACE, Reader};
+use crate::checkpoint::FileKey;
+use crate::find::FoundFile;
+use crate::identity::Identity;
+use crate::tail::{Moment, Tail};
+
+/// After a scan that took this long, the next one asked for waits this many
+/// times as long; so scanning never takes more than a fifth of a core.
+const REST_FACTOR: u32 = 5;
+
+/// Scans asked for come no faster than this.
+const REST_MIN: Duration = Duration::from_millis(10);
+
+impl Reader {
+    /// Walks the directories and brings what is known up to date.
+    pub(super) fn scan(&mut self, now: Moment) {
+        let began = Instant::now();
+        self.scan_wished = false;
+        let found = self.patterns.walk();
+        let troubled: BTreeSet<_> = found.errors.iter().map(|(path, _)| path.clone()).collect();
+        for (path, error) in found.errors {
+            self.trouble("directory", &path, &error);
+        }
+        let mut matched = BTreeSet::new();
+        for file in &found.files {
+            if let Some(key) = self.place(file, now) {
+                matched.insert(key);
+                self.troubled.remove(&file.path);
+            }
+        }
+        self.troubled.retain(|path| troubled.contains(path) || !found.directories.contains(path));
+        self.unmatch(&matched);
+        self.follow(now);
+        self.observe(now);
+        self.forget(now);
+        if let Some(watch) = &mut self.watch {
+            let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
+            let directories = found.directories.iter().map(PathBuf::as_path).chain(parents);
+            watch.keep(directories, &self.measured);
+        }
+        let took = began.elapsed();
+        self.scan_from = now.steady + (took * REST_FACTOR).max(REST_MIN);
+        self.next_scan = now.steady + self.config.scan_interval.0.max(took * REST_FACTOR);
+    }
+
+    /// Which incarnation a found file is; a new one if none fits.
+    fn place(&mut self, found: &FoundFile, now: Moment) -> Option<FileKey> {
+        if let Some(key) = self.files.by_identity(&found.identity) {
+            match self.go_on(key, &found.path, found.size) {
+                Ok(true) => {
+                    if self.files.locate(key, &found.path) {
+                        self.measured.rotations.inc();
+                        self.dirty.insert(key);
+                    }
+                    if let Some(tail) = self.files.get_mut(key) {
+                        (tail.matched, tail.gone) = (true, None);
+                    }
+                    return Some(key);
+                }
+                Ok(false) => self.replaced(key, now),
+                Err(error) => {
+                    self.unreadable(key, &error);
+                    return Some(key);
+                }
+            }
+        }
+        match self.adopt(&found.path, now) {
+            Ok(key) => Some(key),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                self.trouble("file", &found.path, &error);
+                None
+            }
+        }
+    }
+
+    /// A known file stands at `path` with `size` bytes: opens it if need be.
+    /// False: what stands there has another content.
+    fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
+        let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
+        if size < tail.seen() {
+            return Ok(false);
+        }
+        let changed = size != tail.size || !tail.verified;
+        tail.size = size;
+        let same = match (tail.is_open(), changed) {
+            (false, true) => tail.open(path)?,
+            (true, true) => tail.verify()?,
+            (_, false) => true,
+        };
+        if same && tail.size > tail.seen() {
+            let urgent = !tail.matched;
+            self.queue(key, urgent);
+        }
+        Ok(same)
+    }
+
+    /// Begins a new incarnation with the file at `path`.
+    fn adopt(&mut self, path: &Path, now: Moment) -> io::Result<FileKey> {
+        // A link in /var/log/containers stands for the file that says more.
+        let real = fs::canonicalize(path)?;
+        let file = File::open(&real)?;
+        let metadata = file.metadata()?;
+        if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
+            return Ok(key);
+        }
+        let key = self.files.next_key();
+        self.files.insert(Tail::new(key, real, file, &metadata, now));
+        self.files.locate(key, path);
+        self.queue(key, false);
+        Ok(key)
+    }
+
+    /// The incarnation is over: the file shrank or has another beginning.
+    pub(super) fn replaced(&mut self, key: FileKey, now: Moment) {
+        self.measured.truncations.inc();
+        let Some((tail, mut bench)) = self.workplace(key) else { return };
+        tracing::info!(path = %tail.last_path.display(), "the file was truncated or replaced, reading it anew");
+        tail.end(&mut bench, now);
+        self.framed(key);
+        self.marks.forget(key);
+        self.unfinished.remove(&key);
+        self.scan_wished = true;
+    }
+
+    /// Whatever no pattern finds any more was renamed or deleted.
+    fn unmatch(&mut self, matched: &BTreeSet<FileKey>) {
+        let mut rotated = 0;
+        for tail in self.files.iter_mut().filter(|tail| tail.matched && !matched.contains(&tail.key)) {
+            tail.matched = false;
+            rotated += u64::from(!tail.ended);
+        }
+        self.measured.rotations.inc_by(rotated);
+    }
+
+    /// Looks after the files that no pattern finds.
+    fn follow(&mut self, now: Moment) {
+        let mut sought: BTreeMap<PathBuf, Vec<FileKey>> = BTreeMap::new();
+        let unmatched: Vec<_> =
+            self.files.iter().filter(|tail| !tail.matched && !tail.ended).map(|t| t.key).collect();
+        for key in unmatched {
+            if self.check_open(key, now)
+                && let Some(parent) = self.files.get(key).and_then(|tail| tail.last_path.parent())
+            {
+                sought.entry(parent.to_owned()).or_default().push(key);
+            }
+        }
+        for (directory, keys) in sought {
+            self.seek(&directory, &keys, now);
+        }
+    }
+
+    /// Looks at an unmatched file through its descriptor. True: where it is
+    /// now should be sought.
+    fn check_open(&mut self, key: FileKey, now: Moment) -> bool {
+        let Some(tail) = self.files.get_mut(key) else { return false };
+        let metadata = match tail.metadata() {
+            None => return !tail.deleted,
+            Some(Ok(metadata)) => metadata,
+            Some(Err(error)) => {
+                self.unreadable(key, &error);
+                return false;
+            }
+        };
+        tail.deleted = metadata.nlink() == 0;
+        let deleted = tail.deleted;
+        if metadata.len() < tail.seen() {
+            self.replaced(key, now);
+            return false;
+        }
+        tail.size = metadata.len();
+        if tail.size > tail.seen() {
+            self.queue(key, true);
+        } else if !tail.queued && tail.settled() >= tail.size && now.steady >= tail.grew() + GRACE {
+            tail.close();
+        }
+        !deleted
+    }
+
+    /// Finds renamed files in the directory where they were last seen.
+    fn seek(&mut self, directory: &Path, keys: &[FileKey], now: Moment) {
+        let by_inode: HashMap<u64, FileKey> =
+            keys.iter().filter_map(|key| Some((self.files.get(*key)?.identity.inode, *key))).collect();
+        let mut missing: BTreeSet<_> = keys.iter().copied().collect();
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.gone(&missing, now);
+                return;
+            }
+            Err(error) => {
+                self.trouble("directory", directory, &error);
+                return;
+            }
+        };
+        for entry in entries.flatten() {
+            let Some(&key) = by_inode.get(&entry.ino()) else { continue };
+            let path = entry.path();
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let known = self.files.get(key).map(|tail| tail.identity);
+            if !metadata.is_file() || !known.is_some_and(|known| known.may_equal(&Identity::of(&metadata))) {
+                continue;
+            }
+            if self.found_again(key, &path, metadata.len(), now) {
+                missing.remove(&key);
+            }
+        }
+        self.gone(&missing, now);
+    }
+
+    /// A renamed file was found. False: it is another one after all.
+    fn found_again(&mut self, key: FileKey, path: &Path, size: u64, now: Moment) -> bool {
+        if self.files.locate(key, path) {
+            self.dirty.insert(key);
+        }
+        match self.go_on(key, path, size) {
+            Ok(true) => {
+                if let Some(tail) = self.files.get_mut(key) {
+                    tail.gone = None;
+                }
+            }
+            Ok(false) => self.replaced(key, now),
+            Err(error) => self.unreadable(key, &error),
+        }
+        true
+    }
+
+    /// Takes note of files that are nowhere. One that is still open is read on.
+    fn gone(&mut self, missing: &BTreeSet<FileKey>, now: Moment) {
+        for key in missing {
+            let Some(tail) = self.files.get_mut(*key) else { continue };
+            if !tail.is_open() && tail.gone.is_none() {
+                tail.gone = Some(now.wall);
+                self.dirty.insert(*key);
+            }
+        }
+    }
+
+    /// Tells the marks what this scan saw. It began at `now`: all that was
+    /// written before lies below the sizes seen.
+    fn observe(&mut self, now: Moment) {
+        let (mut known, mut open) = (0, 0);
+        for tail in self.files.iter_mut() {
+            known += 1;
+            open += i64::from(tail.is_open());
+            if tail.ended || !tail.is_open() {
+                self.marks.forget(tail.key);
+                continue;
+            }
+            let settled = tail.settled();
+            if self.marks.observe(tail.key, now.wall, tail.size, settled, tail.floor) {
+                tail.floor = Some(now.wall);
+            }
+        }
+        self.marks.scanned(now.wall);
+        self.measured.files.set(known);
+        self.measured.files_open.set(open);
+    }
+
+    /// Forgets what cannot come back, once all of it is acknowledged.
+    fn forget(&mut self, now: Moment) {
+        let over = |tail: &&Tail| {
+            let expired = tail.gone.is_some_and(|since| now.wall - since > EXPIRY_MICROS);
+            let finished = tail.ended || (!tail.is_open() && (tail.deleted || expired));
+            finished && tail.sources().all(|source| self.lane.is_acknowledged(source))
+        };
+        let keys: Vec<_> = self.files.iter().filter(over).map(|tail| tail.key).collect();
+        for key in keys {
+            let Some(tail) = self.files.remove(key) else { continue };
+            for source in tail.sources() {
+                self.lane.remove(source);
+            }
+            self.marks.forget(key);
+            self.unfinished.remove(&key);
+            self.dirty.remove(&key);
+            self.forgotten.push(key);
+        }
+    }
+}

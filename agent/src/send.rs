@@ -1,0 +1,105 @@
+//! The sending side: batches to the event log, in order.
+//!
+//! While one append waits to be durable, what the reader closes meanwhile
+//! gathers, and goes together in the next: one sync for all of it. There is
+//! only ever one append under way, so the order in the partition is the lane's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedReceiver;
+use weir_runtime::Clock;
+use weir_stream::{Append, AppendError, Partition, Record};
+
+use crate::bell::Bell;
+use crate::lane::Closed;
+use crate::metric::Measured;
+
+/// Bytes of one append.
+const APPEND_BYTES: usize = 2 << 20;
+
+/// The first wait before an append is repeated, and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Sends the batches of one lane.
+pub(crate) struct Sender {
+    pub(crate) log: Arc<dyn Append>,
+    pub(crate) partition: Partition,
+    pub(crate) batches: UnboundedReceiver<Closed>,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) clock: Clock,
+    pub(crate) measured: Measured,
+    pub(crate) trouble: Trouble,
+}
+
+/// Why appends fail at present, if they do. Cloning shares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
+
+/// A batch that the log will never take.
+#[derive(Debug, Error)]
+#[error("the event log refuses a batch for good, the lane cannot go on")]
+pub(crate) struct Refused(#[source] AppendError);
+
+impl Sender {
+    /// Sends until the reader ends.
+    pub(crate) async fn run(mut self) -> Result<(), Refused> {
+        while let Some(first) = self.batches.recv().await {
+            let mut bytes = first.settles.bytes;
+            let mut records = vec![self.record(first)];
+            while bytes < APPEND_BYTES
+                && let Ok(next) = self.batches.try_recv()
+            {
+                bytes += next.settles.bytes;
+                records.push(self.record(next));
+            }
+            self.append(&records).await?;
+            self.bell.acknowledged(records.len());
+        }
+        Ok(())
+    }
+
+    fn record(&self, closed: Closed) -> Record {
+        let timestamp_micros = self.clock.now_micros();
+        Record { headers: closed.batch.headers, timestamp_micros, payload: closed.batch.payload }
+    }
+
+    /// Repeats the append until it succeeds. After an unknown outcome the
+    /// records may be there twice; who reads them counts by range.
+    async fn append(&self, records: &[Record]) -> Result<(), Refused> {
+        let mut wait = BACKOFF.0;
+        loop {
+            let error = match self.log.append(&self.partition, records.to_vec()).await {
+                Ok(_) => {
+                    if self.trouble.set(None) {
+                        tracing::info!(partition = %self.partition, "the event log takes batches again");
+                    }
+                    return Ok(());
+                }
+                Err(error @ AppendError::TooLarge { .. }) => return Err(Refused(error)),
+                Err(error) => error,
+            };
+            self.measured.failed("append");
+            self.measured.retries.inc();
+            if !self.trouble.set(Some(format!("the event log takes no batches: {error}"))) {
+                tracing::warn!(partition = %self.partition, %error, "the event log takes no batches, trying again");
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(BACKOFF.1);
+        }
+    }
+}
+
+impl Trouble {
+    /// The trouble, as text.
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what it is now. True when there was trouble before.
+    pub(crate) fn set(&self, text: Option<String>) -> bool {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *held, text).is_some()
+    }
+}

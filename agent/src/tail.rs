@@ -1,0 +1,394 @@
+//! One incarnation of one file: where its reading stands.
+//!
+//! Its descriptor stays open after the file was renamed or deleted, until it
+//! has been read to its end and was quiet for a while.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
+
+use crate::attribute::{Origin, is_pod_log};
+use crate::checkpoint::{Entry, FileKey, StreamEntry};
+use crate::frame::{Format, Frame, Framer, Sink, Stream};
+use crate::identity::{Fingerprint, Identity};
+use crate::lane::{Lane, SourceKey};
+use crate::metric::Measured;
+
+/// The present, on both clocks: the wall's for what is told to others, the
+/// steady one for waiting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Microseconds since 1970.
+    pub(crate) wall: i64,
+    /// Since the agent started.
+    pub(crate) steady: Duration,
+}
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// New bytes; there may be more.
+    Grew,
+    /// Nothing new.
+    Still,
+    /// The file is shorter than what was read of it.
+    Shrunk,
+}
+
+/// Where the reading of a file stands.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    /// Its name in the checkpoint.
+    pub(crate) key: FileKey,
+    /// Where it was last seen.
+    pub(crate) last_path: PathBuf,
+    /// Which file it is.
+    pub(crate) identity: Identity,
+    /// A pattern finds it. If not, it was renamed or deleted.
+    pub(crate) matched: bool,
+    /// Its last link is gone.
+    pub(crate) deleted: bool,
+    /// Another incarnation took its place: it is never read again.
+    pub(crate) ended: bool,
+    /// Its content was compared with what the checkpoint says.
+    pub(crate) verified: bool,
+    /// It stands in the queue of files to read.
+    pub(crate) queued: bool,
+    /// Since when no such file is found, microseconds since 1970.
+    pub(crate) gone: Option<i64>,
+    /// All that was written to it before this is known to be settled.
+    pub(crate) floor: Option<i64>,
+    /// Its size when it was last looked at.
+    pub(crate) size: u64,
+    /// Something of it must be durable before what was framed is sent.
+    pub(crate) undurable: bool,
+    /// Where it was first found.
+    path: PathBuf,
+    fingerprint: Fingerprint,
+    file: Option<File>,
+    framer: Framer,
+    sources: [Option<SourceKey>; 3],
+    /// The end of what was read.
+    seen: u64,
+    grew: Duration,
+    /// The time in the last line, microseconds since 1970.
+    written: Option<i64>,
+}
+
+/// What the reading of any file needs.
+pub(crate) struct Bench<'a> {
+    /// Takes the records.
+    pub(crate) lane: &'a mut Lane,
+    /// Says what the agent adds to each.
+    pub(crate) origin: &'a Origin,
+    /// Counts.
+    pub(crate) measured: &'a Measured,
+    /// Holds the bytes being framed.
+    pub(crate) buffer: &'a mut Vec<u8>,
+}
+
+impl Tail {
+    /// A file seen for the first time.
+    pub(crate) fn new(key: FileKey, path: PathBuf, file: File, metadata: &Metadata, now: Moment) -> Self {
+        let identity = Identity::of(metadata);
+        let format = is_pod_log(&path).then_some(Format::Cri);
+        Self {
+            key,
+            last_path: path.clone(),
+            identity,
+            matched: true,
+            deleted: false,
+            ended: false,
+            verified: true,
+            queued: false,
+            gone: None,
+            floor: identity.birth,
+            size: metadata.len(),
+            undurable: false,
+            path,
+            fingerprint: Fingerprint::default(),
+            file: Some(file),
+            framer: Framer::new(format),
+            sources: [None; 3],
+            seen: 0,
+            grew: now.steady,
+            written: None,
+        }
+    }
+
+    /// A file from the checkpoint, not yet found.
+    pub(crate) fn restore(entry: Entry, floor: Option<i64>, lane: &mut Lane, origin: &Origin) -> Self {
+        let path = PathBuf::from(&entry.path);
+        let settled: Vec<_> = entry.streams.iter().map(|held| (held.stream, held.resume())).collect();
+        let mut sources = [None; 3];
+        for held in &entry.streams {
+            let resource = origin.resource(&path, held.stream);
+            sources[held.stream.index()] = Some(lane.add(entry.key, held.id, resource, held.acknowledged));
+        }
+        let seen = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
+        Self {
+            key: entry.key,
+            last_path: PathBuf::from(entry.last_path),
+            identity: entry.identity,
+            matched: false,
+            deleted: false,
+            ended: false,
+            verified: false,
+            queued: false,
+            gone: entry.gone,
+            floor,
+            size: seen,
+            undurable: false,
+            path,
+            fingerprint: entry.fingerprint,
+            file: None,
+            framer: Framer::resume(entry.format, &settled, entry.cuts),
+            sources,
+            seen,
+            grew: Duration::ZERO,
+            written: None,
+        }
+    }
+
+    /// What the checkpoint keeps of it; nothing until a first line was seen.
+    pub(crate) fn entry(&mut self, lane: &Lane) -> Option<Entry> {
+        let stream_entry = |stream: Stream| {
+            let source = self.sources[stream.index()]?;
+            let first = self.framer.first(stream)?;
+            let acknowledged = lane.acknowledged(source);
+            Some(StreamEntry { stream, id: lane.id(source), first, acknowledged })
+        };
+        let streams: Vec<_> = Stream::ALL.into_iter().filter_map(stream_entry).collect();
+        if streams.is_empty() {
+            return None;
+        }
+        let resume = |stream| streams.iter().find(|held| held.stream == stream).map(StreamEntry::resume);
+        let cuts = self.framer.cuts_needed(resume);
+        Some(Entry {
+            key: self.key,
+            path: self.path.to_string_lossy().into_owned(),
+            last_path: self.last_path.to_string_lossy().into_owned(),
+            identity: self.identity,
+            fingerprint: self.fingerprint,
+            format: self.framer.format(),
+            streams,
+            cuts,
+            gone: self.gone,
+        })
+    }
+
+    /// True while its descriptor is held.
+    pub(crate) fn is_open(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// The descriptor's view of the file.
+    pub(crate) fn metadata(&self) -> Option<io::Result<Metadata>> {
+        self.file.as_ref().map(File::metadata)
+    }
+
+    /// The end of what was read.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// How far all of it is settled.
+    pub(crate) fn settled(&self) -> u64 {
+        self.framer.settled_for_all()
+    }
+
+    /// The write time of the last settled line, if the lines say it.
+    pub(crate) fn written(&self) -> Option<i64> {
+        if self.framer.has_open() { None } else { self.written }
+    }
+
+    /// When it last grew.
+    pub(crate) fn grew(&self) -> Duration {
+        self.grew
+    }
+
+    /// The sources drawn.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = SourceKey> {
+        self.sources.into_iter().flatten()
+    }
+
+    /// Opens the file at `path` and compares it with what is known. False: it
+    /// is another file, or another content.
+    pub(crate) fn open(&mut self, path: &Path) -> io::Result<bool> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let identity = Identity::of(&metadata);
+        let fingerprint = self.fingerprint.verify(&file)?;
+        let (true, Some(fingerprint)) = (identity.may_equal(&self.identity), fingerprint) else {
+            return Ok(false);
+        };
+        if metadata.len() < self.seen {
+            return Ok(false);
+        }
+        (self.identity, self.fingerprint) = (identity, fingerprint);
+        self.size = metadata.len();
+        self.verified = true;
+        self.file = Some(file);
+        Ok(true)
+    }
+
+    /// Compares the open file's beginning with what is known; a file replaced
+    /// in place may be longer than before. False: it was replaced.
+    pub(crate) fn verify(&mut self) -> io::Result<bool> {
+        let Some(file) = &self.file else { return Ok(true) };
+        let grown = self.fingerprint.verify(file)?;
+        self.fingerprint = grown.unwrap_or(self.fingerprint);
+        Ok(grown.is_some())
+    }
+
+    /// Lets go of the descriptor.
+    pub(crate) fn close(&mut self) {
+        self.file = None;
+    }
+
+    /// Reads and frames one block.
+    pub(crate) fn read(&mut self, bench: &mut Bench<'_>, now: Moment) -> io::Result<Step> {
+        let Some(file) = self.file.take() else { return Ok(Step::Still) };
+        let before = self.framer.position();
+        let end = self
+            .with_sink(bench, now, |framer, buffer, sink| framer.advance(&file, buffer, now.steady, sink));
+        let size = file.metadata().map(|metadata| metadata.len());
+        self.file = Some(file);
+        let end = end?;
+        let position = self.framer.position();
+        bench.measured.bytes.inc_by(position - before);
+        if end > self.seen || position > before {
+            self.seen = self.seen.max(end);
+            self.size = self.size.max(self.seen);
+            self.grew = now.steady;
+            return Ok(Step::Grew);
+        }
+        Ok(if size? < self.seen { Step::Shrunk } else { Step::Still })
+    }
+
+    /// When something unfinished will have waited long enough.
+    pub(crate) fn cut_due(&self, line_timeout: Duration) -> Option<Duration> {
+        let line = (self.framer.position() < self.seen).then_some(self.grew);
+        let oldest = [line, self.framer.oldest_join()].into_iter().flatten().min();
+        oldest.map(|since| since + line_timeout)
+    }
+
+    /// Cuts what was unfinished for `line_timeout`. Call it right after a read
+    /// that brought nothing: what is unread could finish the record.
+    pub(crate) fn cut(
+        &mut self,
+        bench: &mut Bench<'_>,
+        now: Moment,
+        line_timeout: Duration,
+    ) -> io::Result<()> {
+        let Some(before) = now.steady.checked_sub(line_timeout) else { return Ok(()) };
+        if self.framer.position() < self.seen && self.grew <= before {
+            self.framer.cut_line(self.seen);
+            self.undurable = true;
+            bench.measured.cuts.inc();
+            self.read(bench, now)?;
+        }
+        let cut = self.with_sink(bench, now, |framer, _, sink| framer.cut_joins(before, sink));
+        if cut {
+            self.undurable = true;
+            bench.measured.cuts.inc();
+        }
+        Ok(())
+    }
+
+    /// The incarnation is over. What of it was seen and can no longer be read
+    /// is told as dropped.
+    pub(crate) fn end(&mut self, bench: &mut Bench<'_>, now: Moment) {
+        self.with_sink(bench, now, |framer, _, sink| framer.abandon_joins(sink));
+        let known_end = self.size.max(self.seen);
+        let position = self.framer.position();
+        if self.verified && known_end > position {
+            let range = ByteRange::new(position, known_end);
+            bench.measured.dropped(drop_reason::TRUNCATED_UNREAD, range.len());
+            // The streams of a file share its bytes: one of them tells.
+            let mut drop = Some(Drop { range, count: 1, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
+            for source in self.sources() {
+                match drop.take() {
+                    Some(drop) => bench.lane.drop(source, drop),
+                    None => bench.lane.settle(source, known_end),
+                }
+            }
+        }
+        self.file = None;
+        self.ended = true;
+    }
+
+    /// Lets the framer speak to the lane, then tells the lane what is settled.
+    fn with_sink<T>(
+        &mut self,
+        bench: &mut Bench<'_>,
+        now: Moment,
+        act: impl FnOnce(&mut Framer, &mut Vec<u8>, &mut TailSink<'_>) -> T,
+    ) -> T {
+        let mut sink = TailSink {
+            key: self.key,
+            path: &self.path,
+            sources: &mut self.sources,
+            drew: false,
+            written: self.written,
+            lane: bench.lane,
+            origin: bench.origin,
+            measured: bench.measured,
+            now,
+        };
+        let result = act(&mut self.framer, bench.buffer, &mut sink);
+        for stream in Stream::ALL {
+            if self.framer.first(stream).is_some() {
+                let source = sink.source(stream);
+                sink.lane.settle(source, self.framer.settled(stream));
+            }
+        }
+        self.written = sink.written;
+        self.undurable |= sink.drew;
+        result
+    }
+}
+
+/// Hands records to the lane under their sources, drawing those that are new.
+pub(crate) struct TailSink<'a> {
+    key: FileKey,
+    path: &'a Path,
+    sources: &'a mut [Option<SourceKey>; 3],
+    drew: bool,
+    written: Option<i64>,
+    lane: &'a mut Lane,
+    origin: &'a Origin,
+    measured: &'a Measured,
+    now: Moment,
+}
+
+impl TailSink<'_> {
+    fn source(&mut self, stream: Stream) -> SourceKey {
+        if let Some(source) = self.sources[stream.index()] {
+            return source;
+        }
+        let resource = self.origin.resource(self.path, stream);
+        let source = self.lane.add(self.key, SourceId::generate(), resource, 0);
+        self.sources[stream.index()] = Some(source);
+        self.drew = true;
+        source
+    }
+}
+
+impl Sink for TailSink<'_> {
+    fn record(&mut self, frame: Frame<'_>) {
+        let source = self.source(frame.stream);
+        self.lane.push(source, &frame, self.now.wall);
+        self.measured.lines.inc();
+        if let Some(dropped) = frame.dropped {
+            debug_assert!(frame.flags & flags::TRUNCATED != 0, "what is dropped is marked");
+            self.measured.dropped(drop_reason::LINE_TOO_LONG, dropped.len());
+        }
+        if let Some(nanos) = frame.timestamp_nanos {
+            self.written = Some(nanos.div_euclid(1_000));
+        }
+    }
+}
