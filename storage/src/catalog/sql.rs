@@ -177,9 +177,10 @@ pub(crate) const GAPS_OF_TENANT: &str = "
     FROM gaps WHERE tenant = $1 ORDER BY noticed_micros, id";
 pub(crate) const LAYOUTS: &str = "SELECT layout_id, layout FROM layouts";
 
-/// Rows per statement of a [`ManyRows`]: 7 columns times this many stay below
-/// SQLite's limit of 32,766 placeholders.
-pub(crate) const ROWS_PER_STATEMENT: usize = 500;
+/// Rows per statement of a [`ManyRows`]. SQLite looks a placeholder up by
+/// walking all before it, so a statement's cost grows with the square of its
+/// rows: with 500, most of a large publication went into that.
+pub(crate) const ROWS_PER_STATEMENT: usize = 40;
 
 /// A statement over several rows at once. A flush may touch tens of thousands
 /// of sources, and a round trip for each would be most of its time.

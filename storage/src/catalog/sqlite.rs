@@ -49,7 +49,7 @@ impl SqliteCatalog {
     /// format; it is left as it was.
     pub async fn open(path: &Path) -> Result<Self, CatalogError> {
         if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory).map_err(|error| open_error(path, error))?;
+            tokio::fs::create_dir_all(directory).await.map_err(|error| open_error(path, error))?;
         }
         let options = options(path)
             .create_if_missing(true)
@@ -58,7 +58,7 @@ impl SqliteCatalog {
             .foreign_keys(true);
         let write = connect(path, options, 1).await?;
         create(&write).await?;
-        sync_directory(path).map_err(|error| open_error(path, error))?;
+        sync_directory(path).await.map_err(|error| open_error(path, error))?;
         let read = connect(path, options_read_only(path), READERS).await?;
         Ok(Self { write, read })
     }
@@ -248,12 +248,12 @@ async fn check_version(connection: &mut sqlx::SqliteConnection) -> Result<(), Ca
 }
 
 /// Makes the new file's name durable: the database syncs its content only.
-fn sync_directory(path: &Path) -> std::io::Result<()> {
+async fn sync_directory(path: &Path) -> std::io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    std::fs::File::open(directory)?.sync_all()
+    tokio::fs::File::open(directory).await?.sync_all().await
 }
 
 fn open_error(path: &Path, error: impl Into<sqlx::Error>) -> CatalogError {

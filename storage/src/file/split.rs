@@ -15,8 +15,7 @@ use weir_proto::schema::log::column::TIMESTAMP;
 use super::column::timestamps;
 use crate::FileError;
 
-/// Memory of an hour's rows from which on it gets a file of its own. In the
-/// file it is about a tenth of this.
+/// Memory of an hour's rows from which on it gets a file of its own.
 pub const HOUR_BYTES_MIN: usize = 8 << 20;
 
 const HOUR_MICROS: i64 = 3_600_000_000;
