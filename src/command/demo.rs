@@ -58,7 +58,7 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<E
     }
 
     let load = Handles::new("workload");
-    let workload = Workload::start(pods.clone(), args.seed, args.rate, &load)?;
+    let workload = Workload::start(&pods, args.seed, args.rate, &load)?;
     let probe = Probe::start(&pods, client.clone(), &load)?;
     let told = signal::terminated()?;
     tokio::select! {
