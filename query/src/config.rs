@@ -1,0 +1,61 @@
+//! What may be set, and what holds when nothing is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use weir_runtime::{ByteSize, HumanDuration};
+
+/// The limits of questions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Hard memory limit of the query process. Questions share 60 % of it; the
+    /// rest is for live rows, file footers and answers on their way.
+    pub memory: ByteSize,
+    /// A question that takes longer, its answer's way to the client included,
+    /// is ended.
+    pub deadline: HumanDuration,
+    /// Rows of a JSON answer; what is beyond is cut and the answer says so.
+    /// The other formats stream and are not cut.
+    pub max_rows: usize,
+    /// An answer of any format that grows beyond this is broken off.
+    pub max_answer_bytes: ByteSize,
+    /// Questions that run at once.
+    pub concurrency: usize,
+    /// Questions that wait for their turn; one more is refused.
+    pub waiting: usize,
+    /// Where sorts and joins spill what does not fit into memory; unset: the
+    /// system's directory for temporary files.
+    pub spill_directory: Option<PathBuf>,
+    /// Bytes that all questions together may spill; 0 turns spilling off.
+    pub spill: ByteSize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize::mib(1024),
+            deadline: HumanDuration(Duration::from_secs(30)),
+            max_rows: 100_000,
+            max_answer_bytes: ByteSize::mib(256),
+            concurrency: 4,
+            waiting: 16,
+            spill_directory: None,
+            spill: ByteSize::mib(4096),
+        }
+    }
+}
+
+impl Config {
+    /// What sorts, joins and groups of all questions may hold together.
+    pub(crate) fn pool_bytes(&self) -> usize {
+        self.memory.as_usize() / 10 * 6
+    }
+
+    /// What the footers of files may take: an eighth, but never less than what
+    /// makes repeated questions cheap.
+    pub(crate) fn footer_cache_bytes(&self) -> usize {
+        (self.memory.as_usize() / 8).max(1 << 20)
+    }
+}

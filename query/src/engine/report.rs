@@ -1,0 +1,217 @@
+//! The catalog's own tables: `weir.files`, `weir.gaps`, `weir.delivery`.
+
+use std::sync::Arc;
+
+use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};
+use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::memory::MemorySourceConfig;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use weir_proto::model::TenantId;
+use weir_proto::schema::log;
+use weir_storage::catalog::{Catalog, Delivery, FileEntry, Gap, TimeRange};
+
+use crate::QueryError;
+
+/// A table that is read from the catalog when it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// Every file of `logs`.
+    Files,
+    /// Every loss that was noticed.
+    Gaps,
+    /// How far every source is stored, a row for each covered range.
+    Delivery,
+}
+
+impl Report {
+    pub(super) const ALL: [Self; 3] = [Self::Files, Self::Gaps, Self::Delivery];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Gaps => "gaps",
+            Self::Delivery => "delivery",
+        }
+    }
+
+    fn schema(self) -> SchemaRef {
+        let text = |name| Field::new(name, DataType::Utf8, false);
+        let number = |name| Field::new(name, DataType::Int64, false);
+        let time = |name| Field::new(name, log::timestamp_type(), false);
+        let fields = match self {
+            Self::Files => vec![
+                text("tenant"),
+                text("table"),
+                text("file_id"),
+                text("path"),
+                number("rows"),
+                number("bytes"),
+                time("time_min"),
+                time("time_max"),
+                time("observed_min"),
+                time("observed_max"),
+                number("level"),
+                time("created_at"),
+            ],
+            Self::Gaps => vec![
+                text("tenant"),
+                text("source_id"),
+                number("start"),
+                number("end"),
+                number("count"),
+                text("reason"),
+                time("noticed_at"),
+            ],
+            Self::Delivery => vec![
+                text("tenant"),
+                text("source_id"),
+                text("partition"),
+                number("covered_start"),
+                number("covered_end"),
+                Field::new("log_file_path", DataType::Utf8, true),
+                Field::new("resource", log::map_type(), false),
+                time("last_observed"),
+                time("committed_at"),
+            ],
+        };
+        Arc::new(Schema::new(fields))
+    }
+
+    async fn read(self, tenant: &TenantId, catalog: &dyn Catalog) -> Result<RecordBatch> {
+        let away = |error| DataFusionError::External(Box::new(QueryError::Catalog(error)));
+        let columns = match self {
+            Self::Files => {
+                files(&catalog.snapshot(tenant, log::TABLE, TimeRange::ALL).await.map_err(away)?.files)
+            }
+            Self::Gaps => gaps(&catalog.gaps(tenant).await.map_err(away)?),
+            Self::Delivery => delivery(&catalog.delivery(tenant).await.map_err(away)?)?,
+        };
+        Ok(RecordBatch::try_new(self.schema(), columns)?)
+    }
+}
+
+fn texts<T>(rows: &[T], text: impl Fn(&T) -> String) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(rows.iter().map(text)))
+}
+
+/// Counts and offsets; SQL has no unsigned integer that others could read.
+fn numbers<T>(rows: &[T], number: impl Fn(&T) -> u64) -> ArrayRef {
+    let signed = |row| i64::try_from(number(row)).unwrap_or(i64::MAX);
+    Arc::new(Int64Array::from_iter_values(rows.iter().map(signed)))
+}
+
+fn times<T>(rows: &[T], micros: impl Fn(&T) -> i64) -> ArrayRef {
+    Arc::new(TimestampMicrosecondArray::from_iter_values(rows.iter().map(micros)).with_timezone("UTC"))
+}
+
+fn files(rows: &[FileEntry]) -> Vec<ArrayRef> {
+    vec![
+        texts(rows, |file| file.tenant.to_string()),
+        texts(rows, |file| file.table.clone()),
+        texts(rows, |file| file.id.to_string()),
+        texts(rows, |file| file.path.clone()),
+        numbers(rows, |file| file.rows),
+        numbers(rows, |file| file.bytes),
+        times(rows, |file| file.time.min_micros),
+        times(rows, |file| file.time.max_micros),
+        times(rows, |file| file.observed.min_micros),
+        times(rows, |file| file.observed.max_micros),
+        numbers(rows, |file| u64::from(file.level)),
+        times(rows, |file| file.created_micros),
+    ]
+}
+
+fn gaps(rows: &[Gap]) -> Vec<ArrayRef> {
+    vec![
+        texts(rows, |gap| gap.tenant.to_string()),
+        texts(rows, |gap| gap.source.clone()),
+        numbers(rows, |gap| gap.range.start),
+        numbers(rows, |gap| gap.range.end),
+        numbers(rows, |gap| gap.count),
+        texts(rows, |gap| gap.reason.clone()),
+        times(rows, |gap| gap.noticed_micros),
+    ]
+}
+
+/// A row for each range: one in health, more when something is missing.
+fn delivery(sources: &[Delivery]) -> Result<Vec<ArrayRef>> {
+    let rows: Vec<_> = sources
+        .iter()
+        .flat_map(|source| source.cover.ranges.ranges().iter().map(move |range| (source, *range)))
+        .collect();
+    let path = |(source, _): &(&Delivery, _)| {
+        let found = source.cover.resource.iter().find(|(key, _)| key == "log.file.path");
+        found.map(|(_, path)| path.clone())
+    };
+    Ok(vec![
+        texts(&rows, |(source, _)| source.cover.tenant.to_string()),
+        texts(&rows, |(source, _)| source.cover.source.to_string()),
+        texts(&rows, |(source, _)| source.cover.partition.to_string()),
+        numbers(&rows, |(_, range)| range.start),
+        numbers(&rows, |(_, range)| range.end),
+        Arc::new(StringArray::from_iter(rows.iter().map(path))),
+        resources(&rows.iter().map(|(source, _)| source.cover.resource.as_slice()).collect::<Vec<_>>())?,
+        times(&rows, |(source, _)| source.cover.last_observed_micros),
+        times(&rows, |(source, _)| source.committed_micros),
+    ])
+}
+
+fn resources(rows: &[&[(String, String)]]) -> Result<ArrayRef> {
+    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
+    let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
+    for row in rows {
+        for (key, value) in *row {
+            maps.keys().append_value(key);
+            maps.values().append_value(value);
+        }
+        maps.append(true)?;
+    }
+    Ok(Arc::new(maps.finish()))
+}
+
+/// A report as a table.
+pub(super) struct ReportTable {
+    report: Report,
+    tenant: TenantId,
+    catalog: Arc<dyn Catalog>,
+}
+
+impl ReportTable {
+    pub(super) fn new(report: Report, tenant: TenantId, catalog: Arc<dyn Catalog>) -> Self {
+        Self { report, tenant, catalog }
+    }
+}
+
+impl std::fmt::Debug for ReportTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReportTable({})", self.report.name())
+    }
+}
+
+#[async_trait]
+impl TableProvider for ReportTable {
+    fn schema(&self) -> SchemaRef {
+        self.report.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = self.report.read(&self.tenant, self.catalog.as_ref()).await?;
+        let scan = MemorySourceConfig::try_new_exec(&[vec![rows]], self.schema(), projection.cloned())?;
+        Ok(scan)
+    }
+}

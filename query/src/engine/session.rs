@@ -1,0 +1,141 @@
+//! One planner for each question, all over one runtime.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProviderList;
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+    TableProvider,
+};
+use datafusion::common::Result;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::prelude::{SessionConfig, ident};
+use object_store::ObjectStore;
+use weir_proto::schema::log;
+use weir_storage::catalog::Catalog;
+
+use super::function::line::{Layouts, line};
+use super::function::{SWITCHED_OFF, has_word};
+use super::report::{Report, ReportTable};
+use super::rows::Rows;
+use super::store;
+use super::table::LogsTable;
+use crate::Config;
+
+/// The view that adds the exact line to the columns of `logs`.
+pub(super) const LOG_LINES: &str = "log_lines";
+
+const CATALOG: &str = "weir";
+const SCHEMA: &str = "public";
+const REPORTS: &str = "weir";
+
+/// Most footers are smaller; one read fetches them whole.
+const FOOTER_BYTES: usize = 128 << 10;
+
+/// How many of the largest memory holders an out-of-memory message names.
+const HOLDERS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
+
+/// What all questions share: functions, rules, runtime.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    base: SessionState,
+}
+
+impl Sessions {
+    pub(super) fn new(config: &Config, threads: usize, objects: Arc<dyn ObjectStore>) -> Result<Self> {
+        let runtime = runtime(config)?;
+        store::install(&runtime, objects)?;
+        let mut base = SessionStateBuilder::new()
+            .with_config(session_config(threads))
+            .with_runtime_env(Arc::new(runtime))
+            .with_default_features()
+            .build();
+        restrict(&mut base)?;
+        Ok(Self { base })
+    }
+
+    /// A planner that sees `rows` and the catalog's tables, and nothing else.
+    pub(super) fn session(
+        &self,
+        rows: &Arc<Rows>,
+        layouts: Layouts,
+        catalog: &Arc<dyn Catalog>,
+    ) -> Result<SessionState> {
+        let public = MemorySchemaProvider::new();
+        let logs: Arc<dyn TableProvider> = Arc::new(LogsTable::new(rows.clone()));
+        public.register_table(LOG_LINES.to_owned(), log_lines(logs.clone(), layouts)?)?;
+        public.register_table(log::TABLE.to_owned(), logs)?;
+        let reports = MemorySchemaProvider::new();
+        for report in Report::ALL {
+            let table = ReportTable::new(report, rows.tenant.clone(), catalog.clone());
+            reports.register_table(report.name().to_owned(), Arc::new(table))?;
+        }
+        let tables = MemoryCatalogProvider::new();
+        tables.register_schema(SCHEMA, Arc::new(public))?;
+        tables.register_schema(REPORTS, Arc::new(reports))?;
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(CATALOG.to_owned(), Arc::new(tables));
+        let mut session = SessionStateBuilder::new_from_existing(self.base.clone())
+            .with_catalog_list(Arc::new(catalogs))
+            .build();
+        session.mark_start_execution();
+        Ok(session)
+    }
+}
+
+fn runtime(config: &Config) -> Result<RuntimeEnv> {
+    let pool = TrackConsumersPool::new(FairSpillPool::new(config.pool_bytes()), HOLDERS);
+    let mode = match &config.spill_directory {
+        _ if config.spill.0 == 0 => DiskManagerMode::Disabled,
+        Some(directory) => DiskManagerMode::Directories(vec![directory.clone()]),
+        None => DiskManagerMode::OsTmpDirectory,
+    };
+    let spill = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(config.spill.0);
+    let caches = CacheManagerConfig::default().with_metadata_cache_limit(config.footer_cache_bytes());
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(spill)
+        .with_cache_manager(caches)
+        .build()
+}
+
+fn session_config(threads: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(true);
+    let options = config.options_mut();
+    options.execution.parquet.metadata_size_hint = Some(FOOTER_BYTES);
+    options.execution.parquet.pushdown_filters = false;
+    options.execution.parquet.reorder_filters = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    config
+}
+
+/// Takes away what allocates without asking the memory pool; adds our own.
+fn restrict(base: &mut SessionState) -> Result<()> {
+    use datafusion::execution::FunctionRegistry;
+    for name in SWITCHED_OFF {
+        base.deregister_udf(name)?;
+    }
+    base.register_udf(Arc::new(has_word::has_word()))?;
+    Ok(())
+}
+
+/// `logs` with the column `line`. A plan that does not select it does not
+/// compute it, for the optimizer drops columns that nobody reads.
+fn log_lines(logs: Arc<dyn TableProvider>, layouts: Layouts) -> Result<Arc<dyn TableProvider>> {
+    let mut columns: Vec<_> = log::schema().fields().iter().map(|field| ident(field.name())).collect();
+    columns.push(line(layouts).alias("line"));
+    let plan =
+        LogicalPlanBuilder::scan(log::TABLE, provider_as_source(logs), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
