@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use weir_runtime::Handles;
 use weir_runtime::admin::Check;
 use weir_runtime::server::{Listener, Server};
-use weir_storage::catalog::sqlite::SqliteCatalog;
+use weir_storage::catalog::SqliteCatalog;
 use weir_storage::object::LocalStore;
 
 use crate::config::Config;
@@ -28,7 +28,7 @@ impl Ingest {
         let paths = config.paths();
         let listener = Listener::unix(&paths.ingest_socket()).await?;
         let catalog = Arc::new(SqliteCatalog::open(&paths.catalog()).await?);
-        let objects = LocalStore::open(paths.objects())?;
+        let objects = LocalStore::open(&paths.objects())?;
         let subscribe = log.subscribe.clone().context("ingest needs the event log open for reading")?;
         let sink = paths.dead_letters();
         let ingest = weir_ingest::start(

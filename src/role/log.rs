@@ -33,9 +33,9 @@ impl Log {
         let topic = Topic::new(&name).context("log.topic_prefix")?;
         let dir = config.paths().log();
         if writes {
-            let disk = DiskConfig { segment_bytes: config.log.segment_bytes, ..DiskConfig::new(dir) };
+            let disk = DiskConfig { dir, segment_bytes: config.log.segment_bytes, ..DiskConfig::default() };
             let log = DiskLog::open(disk, handles)?;
-            log.ensure_topic(&topic, config.log.partitions).await?;
+            log.ensure_topic(&topic, config.log.partitions)?;
             let subscribe = reads.then(|| Arc::new(log.reader()) as Arc<dyn Subscribe>);
             return Ok(Self { topic, append: Some(Arc::new(log)), subscribe });
         }
@@ -54,8 +54,8 @@ impl Log {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        let reader = DiskReader::open(dir)?;
-        Ok(Self { topic, append: None, subscribe: Some(Arc::new(reader)) })
+        let reader = Arc::new(DiskReader::open(dir));
+        Ok(Self { topic, append: None, subscribe: Some(reader) })
     }
 }
 

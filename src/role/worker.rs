@@ -9,8 +9,8 @@ use anyhow::Result;
 use weir_query::{Engine, RemoteLive};
 use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, admin, child, signal};
-use weir_storage::catalog::sqlite::SqliteCatalog;
-use weir_storage::object::LocalStore;
+use weir_storage::catalog::SqliteCatalog;
+use weir_storage::object::{LocalStore, Objects};
 
 use crate::config::Config;
 
@@ -23,9 +23,9 @@ pub async fn run(config: Config) -> Result<()> {
     let handles = Handles::new("query-worker");
     let paths = config.paths();
     let catalog = Arc::new(SqliteCatalog::open_read_only(&paths.catalog()).await?);
-    let objects = LocalStore::open(paths.objects())?.object_store();
+    let objects = LocalStore::open(&paths.objects())?.object_store();
     let live = Arc::new(RemoteLive::new(&paths.ingest_socket()));
-    let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
+    let engine = Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?;
     let listener = Listener::unix(&paths.worker_socket()).await?;
     let router = weir_query::router(engine).merge(admin::router(Vec::new(), handles.metrics.clone()));
     Server::start(listener, router, &handles);
