@@ -1,6 +1,8 @@
 //! What the log asks of a file system. The real one is [`SystemFiles`]; tests
 //! bring one that fails, fills up, and loses power.
 
+#[cfg(test)]
+pub(super) mod simulated;
 mod system;
 
 use std::fmt::Debug;

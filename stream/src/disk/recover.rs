@@ -7,10 +7,11 @@
 //! again, and readers get them as a corrupt range.
 
 use std::fmt;
+use std::io::{self, ErrorKind, IoSlice};
 
 use super::active::{ActiveSegment, StepError};
 use super::error::OpenError;
-use super::files::{File, Files, read_full};
+use super::files::{File, Files, read_full, write_all};
 use super::metrics::LogMetrics;
 use super::place::Place;
 use super::scan::{Damage, Scanner};
@@ -37,6 +38,8 @@ struct Content {
     /// Where that frame ends.
     end: u64,
     file_bytes: u64,
+    /// Where the first frame begins that the watermark does not cover.
+    unsure_from: u64,
     lost: Vec<Loss>,
     lost_records: u64,
     /// What is wrong behind the last sound frame.
@@ -66,7 +69,7 @@ pub(super) fn recover(
         source,
     })?;
     let (active, next) = match bases.last() {
-        Some(&base) => recover_last(files, place, base, durable, metrics)?,
+        Some(&base) => recover_last(files, place, base, says, metrics)?,
         None => {
             if durable > 0 {
                 tracing::error!(
@@ -95,14 +98,16 @@ fn recover_last(
     files: &dyn Files,
     place: &Place,
     base: u64,
-    durable: u64,
+    says: Option<Watermark>,
     metrics: &LogMetrics,
 ) -> Result<(ActiveSegment, u64), OpenError> {
     let failed = |error| file_error(place, error);
+    let durable = says.map_or(0, |says| says.end);
     let path = place.segment(base);
     let file = files.open_for_write(&path).map_err(StepError::at("read", &path)).map_err(failed)?;
     let header = read_header(&*file, place, base)?;
-    let content = read_content(files, place, base).map_err(StepError::at("read", &path)).map_err(failed)?;
+    let content =
+        read_content(files, place, base, durable).map_err(StepError::at("read", &path)).map_err(failed)?;
     tell_losses(place, &content, metrics);
 
     if durable > content.next {
@@ -135,6 +140,12 @@ fn recover_last(
         );
         file.set_size(content.end).map_err(StepError::at("cut", &path)).map_err(failed)?;
     }
+    let may_be_cached = says.is_none_or(|says| files.boot().is_none_or(|boot| boot == says.boot));
+    if may_be_cached {
+        rewrite(&*file, content.unsure_from, content.end)
+            .map_err(StepError::at("write", &path))
+            .map_err(failed)?;
+    }
     // Also when nothing was cut: frames of a killed writer may not be on disk.
     file.sync_all().map_err(StepError::at("sync", &path)).map_err(failed)?;
     Ok((ActiveSegment::resume(file, place, base, content.end), next))
@@ -157,7 +168,7 @@ fn read_header(file: &dyn File, place: &Place, base: u64) -> Result<HeaderSays, 
     }
 }
 
-fn read_content(files: &dyn Files, place: &Place, base: u64) -> std::io::Result<Content> {
+fn read_content(files: &dyn Files, place: &Place, base: u64, durable: u64) -> io::Result<Content> {
     let file = files.open(&place.segment(base))?;
     let begin = HEADER_BYTES as u64;
     let seed = Seed::new(&place.partition, base);
@@ -166,6 +177,7 @@ fn read_content(files: &dyn Files, place: &Place, base: u64) -> std::io::Result<
         next: base,
         end: begin,
         file_bytes: scanner.file_bytes(),
+        unsure_from: begin,
         lost: Vec::new(),
         lost_records: 0,
         tail: None,
@@ -179,9 +191,30 @@ fn read_content(files: &dyn Files, place: &Place, base: u64) -> std::io::Result<
         }
         content.next = found.offset + 1;
         content.end = found.end;
+        if found.offset < durable {
+            content.unsure_from = found.end;
+        }
     }
     content.tail = scanner.damage();
     Ok(content)
+}
+
+/// Writes bytes over themselves. A writer whose sync failed and that died before
+/// it could take its frames back has left them in the system's cache, marked as
+/// written; without this, the sync that follows would not write them either.
+fn rewrite(file: &dyn File, from: u64, to: u64) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut at = from;
+    while at < to {
+        let length = CHUNK_BYTES.min(usize::try_from(to - at).unwrap_or(CHUNK_BYTES));
+        let read = read_full(file, &mut buffer[..length], at)?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        write_all(file, &mut [IoSlice::new(&buffer[..read])], at)?;
+        at += read as u64;
+    }
+    Ok(())
 }
 
 fn tell_losses(place: &Place, content: &Content, metrics: &LogMetrics) {

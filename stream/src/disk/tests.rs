@@ -1,4 +1,11 @@
 //! The log as a whole: the conformance suite on a real disk, and what it
-//! promises about crashes on a simulated one.
+//! promises about crashes and damage on a simulated one.
 
 mod conformance;
+mod corruption;
+mod golden;
+mod harness;
+mod life;
+mod model;
+mod power;
+mod processes;

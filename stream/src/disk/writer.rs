@@ -151,7 +151,6 @@ impl Writer {
                 Err(_) => Failure::Broken(error),
             });
         }
-        self.metrics.syncs.inc();
         if let Err(error) = self.active.sync(bytes) {
             // The kernel forgets what it could not write and calls it clean: a
             // second sync would succeed without the data being there.
@@ -160,6 +159,7 @@ impl Writer {
             }
             return Err(Failure::Broken(error));
         }
+        self.metrics.syncs.inc();
         Ok(())
     }
 
