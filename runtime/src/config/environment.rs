@@ -21,7 +21,10 @@ pub(super) fn apply<T: Serialize + DeserializeOwned>(
     let mut tree = serde_json::to_value(&config).map_err(ConfigError::Shape)?;
     let keys = of_value(&tree, prefix);
     for (name, text) in variables {
-        let path = find(&keys, &name, prefix)?;
+        let path = match find(&keys, &name, prefix) {
+            Err(ConfigError::UnknownVariable { .. }) if is_service_link(&name, &text) => continue,
+            found => found?,
+        };
         (config, tree) = set(&tree, &path, &text).map_err(|reason| ConfigError::Variable {
             name,
             key: path.join("."),
@@ -33,6 +36,20 @@ pub(super) fn apply<T: Serialize + DeserializeOwned>(
 
 fn is_ours(name: &str, prefix: &str) -> bool {
     name.strip_prefix(prefix).is_some_and(|rest| !RESERVED.contains(&rest))
+}
+
+/// Kubernetes tells every container of the services around it by variables: one
+/// named `weir` makes `WEIR_SERVICE_HOST`, `WEIR_PORT` and their like. They set
+/// nothing here, and nobody has mistyped them.
+fn is_service_link(name: &str, text: &str) -> bool {
+    let is_protocol = |word: &str| matches!(word, "TCP" | "UDP" | "SCTP");
+    let words: Vec<_> = name.split('_').collect();
+    let is_port = |pair: &[&str]| pair[0].parse::<u16>().is_ok() && is_protocol(pair[1]);
+    let url = text.split_once("://").is_some_and(|(scheme, _)| is_protocol(&scheme.to_uppercase()));
+    name.ends_with("_SERVICE_HOST")
+        || words.windows(2).any(|pair| pair == ["SERVICE", "PORT"])
+        || (name.ends_with("_PORT") && url)
+        || (words.contains(&"PORT") && words.windows(2).any(is_port))
 }
 
 /// The path of the key that a variable sets.

@@ -203,6 +203,24 @@ fn mistakes_in_variables_are_named() {
 }
 
 #[test]
+fn what_kubernetes_says_of_a_service_named_weir_is_no_mistake() {
+    let variables = [
+        ("WEIR_SERVICE_HOST", "10.96.0.7"),
+        ("WEIR_SERVICE_PORT", "9700"),
+        ("WEIR_SERVICE_PORT_HTTP", "9700"),
+        ("WEIR_PORT", "tcp://10.96.0.7:9700"),
+        ("WEIR_PORT_9700_TCP", "tcp://10.96.0.7:9700"),
+        ("WEIR_PORT_9700_TCP_ADDR", "10.96.0.7"),
+        ("WEIR_QUERY_SERVICE_HOST", "10.96.0.8"),
+        ("WEIR_QUERY_PORT_53_UDP_PROTO", "udp"),
+    ];
+    assert_eq!(read("", &variables), Ok(Tree::default()));
+    for mistake in [("WEIR_PORT", "9700"), ("WEIR_SERVICE", "x"), ("WEIR_QUERY_PORT_TCP", "tcp://a")] {
+        assert!(read("", &[mistake]).is_err(), "{mistake:?}");
+    }
+}
+
+#[test]
 fn a_variable_that_could_mean_two_keys_is_refused() {
     #[derive(Default, Debug, Serialize, Deserialize)]
     #[serde(default)]
