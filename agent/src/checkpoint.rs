@@ -192,6 +192,18 @@ impl Checkpoint {
         self.journal.wants_rewrite()
     }
 
+    /// Every write fails from now on.
+    #[cfg(test)]
+    pub(crate) fn refuse_writes(&mut self) {
+        self.journal.refuse_writes();
+    }
+
+    /// Writes succeed again.
+    #[cfg(test)]
+    pub(crate) fn accept_writes(&mut self) {
+        self.journal.accept_writes();
+    }
+
     /// Writes everything anew.
     pub(crate) fn rewrite(&mut self, changes: impl Iterator<Item = Changes>) -> io::Result<()> {
         self.journal = Journal::create(self.journal.path().to_owned(), &self.head, changes)?;

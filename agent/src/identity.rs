@@ -54,6 +54,12 @@ impl Identity {
 }
 
 impl Fingerprint {
+    /// True while it says less of a file than it could, of which so much was
+    /// seen.
+    pub(crate) fn may_grow(&self, seen: u64) -> bool {
+        self.bytes < FINGERPRINT_BYTES && (self.bytes as u64) < seen
+    }
+
     /// Compares the file's beginning; `None` if it differs, else the
     /// fingerprint grown to what is there now.
     pub(crate) fn verify(&self, file: &impl ReadAt) -> io::Result<Option<Self>> {

@@ -77,6 +77,8 @@ pub(crate) struct Reader {
     dirty: BTreeSet<FileKey>,
     /// Some of them before anything more is sent.
     undurable: bool,
+    /// Some of them before long: files that were found now may be renamed next.
+    discovered: bool,
     forgotten: Vec<FileKey>,
     mark_acknowledged: Option<i64>,
     next_scan: Duration,
@@ -143,6 +145,7 @@ impl Reader {
             in_flight_bytes: 0,
             dirty: BTreeSet::new(),
             undurable: false,
+            discovered: false,
             forgotten: Vec::new(),
             mark_acknowledged: restored.mark,
             next_scan: Duration::ZERO,
@@ -169,7 +172,8 @@ impl Reader {
         self.read(now);
         self.cut(now);
         self.close_batches(now);
-        if !self.dirty.is_empty() && now.steady >= self.last_save + SAVE_INTERVAL {
+        let save_due = now.steady >= self.last_save + SAVE_INTERVAL;
+        if self.discovered || (self.is_behind() && save_due) {
             self.save(now);
         }
         let batches = self.hand_on(now);
@@ -202,9 +206,14 @@ impl Reader {
 
     /// Writes the checkpoint a last time.
     pub(crate) fn end(&mut self, now: Moment) {
-        if !self.dirty.is_empty() || !self.forgotten.is_empty() {
+        if self.is_behind() {
             self.save(now);
         }
+    }
+
+    /// True when the checkpoint does not say how things stand.
+    fn is_behind(&self) -> bool {
+        !self.dirty.is_empty() || !self.forgotten.is_empty()
     }
 
     /// What keeps the agent from its work, if anything does.
@@ -230,7 +239,7 @@ impl Reader {
             match step {
                 Ok(Step::Grew) => self.queue(key, urgent),
                 Ok(Step::Still) => self.rest(key),
-                Ok(Step::Shrunk) => self.replaced(key, now),
+                Ok(Step::Replaced) => self.replaced(key, now),
                 Err(error) => self.unreadable(key, &error),
             }
         }
@@ -347,7 +356,7 @@ impl Reader {
             match cut {
                 Ok(Step::Grew) => self.queue(key, false),
                 Ok(Step::Still) => self.rest(key),
-                Ok(Step::Shrunk) => self.replaced(key, now),
+                Ok(Step::Replaced) => self.replaced(key, now),
                 Err(error) => self.unreadable(key, &error),
             }
         }
@@ -406,7 +415,7 @@ impl Reader {
             Ok(()) => {
                 self.dirty.clear();
                 self.forgotten.clear();
-                self.undurable = false;
+                (self.undurable, self.discovered) = (false, false);
                 self.retry_save = None;
                 self.problem = None;
                 true
@@ -427,14 +436,14 @@ impl Reader {
         let mark = self.mark_acknowledged;
         let lane = &self.lane;
         if self.checkpoint.wants_rewrite() {
-            let entries: Vec<_> = self.files.iter_mut().filter_map(|tail| tail.entry(lane)).collect();
+            let entries: Vec<_> = self.files.iter_mut().map(|tail| tail.entry(lane)).collect();
             let lines = entries.chunks(ENTRIES_PER_LINE);
             let lines = lines.map(|files| Changes { files: files.to_vec(), gone: Vec::new(), mark });
             return self.checkpoint.rewrite(lines);
         }
         let mut files = Vec::with_capacity(self.dirty.len());
         for key in &self.dirty {
-            files.extend(self.files.get_mut(*key).and_then(|tail| tail.entry(lane)));
+            files.extend(self.files.get_mut(*key).map(|tail| tail.entry(lane)));
         }
         self.checkpoint.append(&Changes { files, gone: self.forgotten.clone(), mark })
     }
@@ -447,7 +456,7 @@ impl Reader {
         }
         let timeout = self.config.line_timeout.0;
         let cuts = self.unfinished.iter().filter_map(|key| self.files.get(*key)?.cut_due(timeout)).min();
-        let save = (!self.dirty.is_empty()).then_some(self.last_save + SAVE_INTERVAL);
+        let save = self.is_behind().then_some(self.last_save + SAVE_INTERVAL);
         let unsent = (!self.lane.closed().is_empty()).then_some(self.retry_save).flatten();
         let due = [
             Some(self.next_scan),

@@ -34,8 +34,8 @@ pub(crate) enum Step {
     Grew,
     /// Nothing new.
     Still,
-    /// The file is shorter than what was read of it.
-    Shrunk,
+    /// The file is shorter than what was read of it, or begins otherwise.
+    Replaced,
 }
 
 /// Where the reading of a file stands.
@@ -73,6 +73,8 @@ pub(crate) struct Tail {
     sources: [Option<SourceKey>; 3],
     /// The end of what was read.
     seen: u64,
+    /// What an earlier process settled: the file was once that long.
+    length_min: u64,
     grew: Duration,
     /// The time in the last line, microseconds since 1970.
     written: Option<i64>,
@@ -114,6 +116,7 @@ impl Tail {
             framer: Framer::new(format),
             sources: [None; 3],
             seen: 0,
+            length_min: 0,
             grew: now.steady,
             written: None,
         }
@@ -128,7 +131,8 @@ impl Tail {
             let resource = origin.resource(&path, held.stream);
             sources[held.stream.index()] = Some(lane.add(entry.key, held.id, resource, held.acknowledged));
         }
-        let seen = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
+        let length_min = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
+        let framer = Framer::resume(entry.format, &settled, entry.cuts);
         Self {
             key: entry.key,
             last_path: PathBuf::from(entry.last_path),
@@ -140,21 +144,25 @@ impl Tail {
             queued: false,
             gone: entry.gone,
             floor,
-            size: seen,
+            size: length_min,
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
             file: None,
-            framer: Framer::resume(entry.format, &settled, entry.cuts),
+            // One stream may be settled further than another: what lies
+            // between is read again.
+            seen: framer.position(),
+            length_min,
+            framer,
             sources,
-            seen,
             grew: Duration::ZERO,
             written: None,
         }
     }
 
-    /// What the checkpoint keeps of it; nothing until a first line was seen.
-    pub(crate) fn entry(&mut self, lane: &Lane) -> Option<Entry> {
+    /// What the checkpoint keeps of it. A file stands there as soon as it was
+    /// found, so that it is known again if it is renamed while nobody reads.
+    pub(crate) fn entry(&mut self, lane: &Lane) -> Entry {
         let stream_entry = |stream: Stream| {
             let source = self.sources[stream.index()]?;
             let first = self.framer.first(stream)?;
@@ -162,12 +170,9 @@ impl Tail {
             Some(StreamEntry { stream, id: lane.id(source), first, acknowledged })
         };
         let streams: Vec<_> = Stream::ALL.into_iter().filter_map(stream_entry).collect();
-        if streams.is_empty() {
-            return None;
-        }
         let resume = |stream| streams.iter().find(|held| held.stream == stream).map(StreamEntry::resume);
         let cuts = self.framer.cuts_needed(resume);
-        Some(Entry {
+        Entry {
             key: self.key,
             path: self.path.to_string_lossy().into_owned(),
             last_path: self.last_path.to_string_lossy().into_owned(),
@@ -177,7 +182,7 @@ impl Tail {
             streams,
             cuts,
             gone: self.gone,
-        })
+        }
     }
 
     /// True while its descriptor is held.
@@ -190,9 +195,14 @@ impl Tail {
         self.file.as_ref().map(File::metadata)
     }
 
-    /// The end of what was read.
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
+    /// True when `size` bytes are more than was read.
+    pub(crate) fn has_unread(&self, size: u64) -> bool {
+        size > self.seen
+    }
+
+    /// True when a file of `size` bytes must have been cut off or replaced.
+    pub(crate) fn has_shrunk(&self, size: u64) -> bool {
+        size < self.seen.max(self.length_min)
     }
 
     /// How far all of it is settled.
@@ -225,7 +235,7 @@ impl Tail {
         let (true, Some(fingerprint)) = (identity.may_equal(&self.identity), fingerprint) else {
             return Ok(false);
         };
-        if metadata.len() < self.seen {
+        if self.has_shrunk(metadata.len()) {
             return Ok(false);
         }
         (self.identity, self.fingerprint) = (identity, fingerprint);
@@ -264,9 +274,10 @@ impl Tail {
             self.seen = self.seen.max(end);
             self.size = self.size.max(self.seen);
             self.grew = now.steady;
-            return Ok(Step::Grew);
+            let same = !self.fingerprint.may_grow(self.seen) || self.verify()?;
+            return Ok(if same { Step::Grew } else { Step::Replaced });
         }
-        Ok(if size? < self.seen { Step::Shrunk } else { Step::Still })
+        Ok(if self.has_shrunk(size?) { Step::Replaced } else { Step::Still })
     }
 
     /// When something unfinished will have waited long enough.

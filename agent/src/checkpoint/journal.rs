@@ -80,6 +80,18 @@ impl Journal {
         Ok(())
     }
 
+    /// As on a full disk that also refuses new files.
+    #[cfg(test)]
+    pub(super) fn refuse_writes(&mut self) {
+        self.file = OpenOptions::new().write(true).open("/dev/full").expect("always there");
+        self.path = Path::new("/dev/full").join(self.path.strip_prefix("/").expect("absolute"));
+    }
+
+    #[cfg(test)]
+    pub(super) fn accept_writes(&mut self) {
+        self.path = Path::new("/").join(self.path.strip_prefix("/dev/full").expect("refused before"));
+    }
+
     pub(super) fn wants_rewrite(&self) -> bool {
         let grown = self.bytes > (self.bytes_when_new * REWRITE_GROWTH).max(REWRITE_BYTES_MIN);
         self.broken || grown

@@ -88,7 +88,7 @@ impl Reader {
     /// False: what stands there has another content.
     fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
         let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
-        if size < tail.seen() {
+        if tail.has_shrunk(size) {
             return Ok(false);
         }
         let changed = size != tail.size || !tail.verified;
@@ -98,7 +98,7 @@ impl Reader {
             (true, true) => tail.verify()?,
             (_, false) => true,
         };
-        if same && tail.size > tail.seen() {
+        if same && tail.has_unread(tail.size) {
             let urgent = !tail.matched;
             self.queue(key, urgent);
         }
@@ -117,6 +117,8 @@ impl Reader {
         let key = self.files.next_key();
         self.files.insert(Tail::new(key, real, file, &metadata, now));
         self.files.locate(key, path);
+        self.dirty.insert(key);
+        self.discovered = true;
         self.queue(key, false);
         Ok(key)
     }
@@ -174,12 +176,12 @@ impl Reader {
         };
         tail.deleted = metadata.nlink() == 0;
         let deleted = tail.deleted;
-        if metadata.len() < tail.seen() {
+        if tail.has_shrunk(metadata.len()) {
             self.replaced(key, now);
             return false;
         }
         tail.size = metadata.len();
-        if tail.size > tail.seen() {
+        if tail.has_unread(tail.size) {
             self.queue(key, true);
         } else if !tail.queued && tail.settled() >= tail.size && now.steady >= tail.grew() + GRACE {
             tail.close();

@@ -1,1 +1,253 @@
+//! The reader on real files, with a clock and an event log of its own.
 
+mod crash;
+mod turn;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use weir_proto::model::{RangeSet, Source, SourceId, flags};
+use weir_proto::wire::batch::{EncodedBatch, LineBatch};
+use weir_runtime::Metrics;
+
+use super::*;
+use crate::identity::Identity;
+
+/// A directory of files, an agent that reads them, and a log.
+struct Bed {
+    root: tempfile::TempDir,
+    tail: Vec<String>,
+    now: Moment,
+    reader: Option<Reader>,
+    measured: Measured,
+    /// Handed on, not yet appended.
+    pending: VecDeque<EncodedBatch>,
+    /// Appended, not yet acknowledged.
+    appended: usize,
+    log: Vec<EncodedBatch>,
+}
+
+impl Bed {
+    /// Starts an agent on patterns below `logs`.
+    fn new(tail: &[&str]) -> Self {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::create_dir(root.path().join("logs")).expect("a directory");
+        let tail = tail.iter().map(|pattern| format!("{}/logs/{pattern}", root.path().display())).collect();
+        let now = Moment { wall: 2_000_000_000_000_000, steady: Duration::ZERO };
+        let mut bed = Self {
+            root,
+            tail,
+            now,
+            reader: None,
+            measured: Measured::new(&Metrics::new()),
+            pending: VecDeque::new(),
+            appended: 0,
+            log: Vec::new(),
+        };
+        bed.start();
+        bed
+    }
+
+    fn start(&mut self) {
+        let config = Config { tail: self.tail.clone(), ..Config::default() };
+        let state = self.state();
+        let patterns = Patterns::new(&config.tail, &state).expect("valid patterns");
+        let lock = Checkpoint::lock(&state).expect("nobody else holds it");
+        let (checkpoint, restored) = Checkpoint::open(&state, lock, 1).expect("a checkpoint");
+        let origin = Origin::default();
+        let measured = self.measured.clone();
+        self.reader = Some(Reader::new(config, patterns, origin, measured, checkpoint, restored, None));
+    }
+
+    /// The agent dies; of what it had handed on, only the first arrived.
+    fn crash(&mut self, arrived: usize) {
+        self.reader = None;
+        self.append(arrived);
+        self.pending.clear();
+        self.appended = 0;
+    }
+
+    fn state(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join("logs").join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        let mut file = OpenOptions::new().create(true).append(true).open(path).expect("opened");
+        file.write_all(text.as_ref()).expect("written");
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        fs::rename(self.path(from), self.path(to)).expect("renamed");
+    }
+
+    fn reader(&mut self) -> &mut Reader {
+        self.reader.as_mut().expect("started")
+    }
+
+    /// One turn after `millis`.
+    fn turn(&mut self, millis: u64, rescan: bool) -> Duration {
+        self.now.steady += Duration::from_millis(millis);
+        self.now.wall += i64::try_from(millis).expect("small") * 1000;
+        let now = self.now;
+        let turn = self.reader().turn(now, &Heard { rescan, ..Heard::default() });
+        self.pending.extend(turn.batches.into_iter().map(|closed| closed.batch));
+        turn.wait
+    }
+
+    /// Turns until the agent knows the file: one that is renamed before that
+    /// is nobody's.
+    fn find(&mut self, name: &str) {
+        let Ok(metadata) = fs::metadata(self.path(name)) else { return };
+        let identity = Identity::of(&metadata);
+        while self.reader().files.by_identity(&identity).is_none() {
+            self.turn(100, true);
+        }
+    }
+
+    fn append(&mut self, batches: usize) {
+        let batches = batches.min(self.pending.len());
+        self.log.extend(self.pending.drain(..batches));
+        self.appended += batches;
+    }
+
+    fn acknowledge(&mut self, batches: usize) {
+        for _ in 0..batches.min(self.appended) {
+            self.appended -= 1;
+            self.reader().acknowledged();
+        }
+    }
+
+    /// Everything handed on arrives and is acknowledged.
+    fn deliver(&mut self) {
+        self.append(usize::MAX);
+        self.acknowledge(usize::MAX);
+    }
+
+    /// Turns and delivers for some seconds: all that was written is sent.
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            self.turn(500, true);
+            self.deliver();
+        }
+    }
+
+    fn rows(&self) -> Ingested {
+        Ingested::from(&self.log)
+    }
+
+    /// The texts of a file's rows, in order.
+    fn texts(&self, name: &str) -> Vec<String> {
+        let path = self.path(name).to_string_lossy().into_owned();
+        self.rows().of(|source| resource(source, "log.file.path") == Some(path.as_str()))
+    }
+
+    fn last_mark(&self) -> Option<i64> {
+        let batch = self.log.last().expect("a batch was sent");
+        LineBatch::decode(&batch.headers, &batch.payload).expect("decodes").header.mark_micros
+    }
+}
+
+fn resource<'a>(source: &'a Source, key: &str) -> Option<&'a str> {
+    source.resource.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+/// What an ingester makes of the log: the model of exactly once.
+#[derive(Default)]
+struct Ingested {
+    rows: BTreeMap<SourceId, Vec<Row>>,
+    sources: BTreeMap<SourceId, Source>,
+    covered: BTreeMap<SourceId, RangeSet>,
+    duplicates: usize,
+}
+
+struct Row {
+    start: u64,
+    text: Vec<u8>,
+    flags: i32,
+}
+
+impl Ingested {
+    fn from(log: &[EncodedBatch]) -> Self {
+        let mut all = Self::default();
+        for batch in log {
+            all.take(&LineBatch::decode(&batch.headers, &batch.payload).expect("a batch decodes"));
+        }
+        all
+    }
+
+    fn take(&mut self, batch: &LineBatch) {
+        for line in batch.lines() {
+            let source = batch.sources[line.source].id;
+            let covered = self.covered.entry(source).or_default();
+            if covered.contains(line.range.start) {
+                assert!(line.range.end <= covered.end(), "a row straddles what is covered");
+                self.duplicates += 1;
+                continue;
+            }
+            let inside = covered
+                .ranges()
+                .iter()
+                .any(|range| range.start < line.range.end && line.range.start < range.end);
+            assert!(!inside, "a row straddles what is covered");
+            let row = Row { start: line.range.start, text: line.text.to_vec(), flags: line.flags };
+            self.rows.entry(source).or_default().push(row);
+        }
+        for source in &batch.sources {
+            let covered = self.covered.entry(source.id).or_default();
+            assert_eq!(covered.hole_before(source.covered), None, "{:?} of {covered:?}", source.covered);
+            covered.insert(source.covered);
+            self.sources.insert(source.id, source.clone());
+        }
+    }
+
+    /// The texts of the sources asked for, with cut records put together again.
+    fn of(&self, wanted: impl Fn(&Source) -> bool) -> Vec<String> {
+        let mut texts = Vec::new();
+        for (id, rows) in &self.rows {
+            if !wanted(&self.sources[id]) {
+                continue;
+            }
+            let mut whole: Vec<Vec<u8>> = Vec::new();
+            let mut end = 0;
+            for row in rows {
+                assert!(row.start >= end, "rows of a source come in order");
+                end = row.start;
+                if row.flags & flags::CONTINUATION == 0 {
+                    whole.push(row.text.clone());
+                } else {
+                    whole.last_mut().expect("something to continue").extend_from_slice(&row.text);
+                }
+            }
+            texts.extend(whole.into_iter().map(|text| String::from_utf8(text).expect("text")));
+        }
+        texts
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.of(|_| true)
+    }
+
+    fn flagged(&self, bit: i32) -> usize {
+        self.rows.values().flatten().filter(|row| row.flags & bit != 0).count()
+    }
+
+    fn drops(log: &[EncodedBatch]) -> Vec<weir_proto::model::Drop> {
+        let decode =
+            |batch: &EncodedBatch| LineBatch::decode(&batch.headers, &batch.payload).expect("decodes");
+        log.iter().flat_map(|batch| decode(batch).sources).flat_map(|source| source.drops).collect()
+    }
+}
+
+/// The checkpoint's bytes.
+fn checkpoint_bytes(state: &Path) -> Vec<u8> {
+    fs::read(state.join("checkpoint")).expect("a checkpoint")
+}
