@@ -115,6 +115,7 @@ fn run_pipeline(report: &dyn Fn(&str, f64)) -> Result<()> {
 /// The demo's own probe, at a rate of thousands of lines a second.
 fn run_freshness(report: &dyn Fn(&str, f64)) -> Result<()> {
     let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .env_remove("WEIR_BENCH_MB")
         .args(["demo", "--for", "20s", "--json", "--rate", "10000", "--listen", "127.0.0.1:0"])
         .output()?;
     if !output.status.success() {
@@ -139,6 +140,7 @@ impl Running {
         let address = data.join("run").join(format!("{role}.addr"));
         let _ = fs::remove_file(&address);
         let child = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .env_remove("WEIR_BENCH_MB")
             .arg(role)
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)

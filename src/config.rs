@@ -1,5 +1,6 @@
 //! The configuration tree: defaults, then the file, then `WEIR_*`, then flags.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,8 @@ impl Config {
 
     /// Reads a file (or none) and the environment, without checking.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        Ok(weir_runtime::config::load(file, std::env::vars(), "WEIR_")?)
+        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Ok(weir_runtime::config::load(file, std::env::vars_os().filter_map(text), "WEIR_")?)
     }
 
     /// What the types cannot say.

@@ -104,11 +104,13 @@ impl Node {
     pub async fn until_told(&self) {
         let failed = async {
             let parts = [
-                self.agent.as_ref().map(role::agent::Agent::ended),
-                self.query.as_ref().map(role::query::Query::ended),
-                self.ingest.as_ref().map(role::ingest::Ingest::ended),
+                Some(self.port.shutdown.clone()),
+                self.agent.as_ref().map(role::agent::Agent::shutdown),
+                self.query.as_ref().map(role::query::Query::shutdown),
+                self.ingest.as_ref().map(role::ingest::Ingest::shutdown),
             ];
-            futures::future::select_all(parts.into_iter().flatten().map(Box::pin)).await;
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            futures::future::select_all(parts.iter().map(|part| Box::pin(part.begun()))).await;
         };
         let signal = async {
             match signal::terminated() {
@@ -121,7 +123,6 @@ impl Node {
         };
         tokio::select! {
             name = signal => tracing::info!(signal = name, "told to stop"),
-            () = self.port.shutdown.begun() => {}
             () = failed => {}
         }
     }

@@ -1,6 +1,7 @@
 //! Writes what the shop prints into container logs, at a steady rate, and
 //! rotates them.
 
+use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,9 @@ use super::shop::{Printed, SERVICES, Shop, Stream};
 
 /// A log is renamed at this size; small, so that a short demo rotates too.
 const ROTATE_BYTES: u64 = 512 * 1024;
+
+/// Renamed logs that are kept. Who reads a log has them all open long before.
+const KEPT: usize = 20;
 
 /// A container runtime splits lines at its buffer's size.
 const PART_BYTES: usize = 16 * 1024;
@@ -115,6 +119,7 @@ struct ContainerLog {
     path: PathBuf,
     file: File,
     bytes: u64,
+    rotated: VecDeque<PathBuf>,
 }
 
 impl ContainerLog {
@@ -122,7 +127,7 @@ impl ContainerLog {
         let dir = path.parent().context("a log lies in a directory")?;
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let file = create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path, file, bytes: 0 })
+        Ok(Self { path, file, bytes: 0, rotated: VecDeque::new() })
     }
 
     fn write(&mut self, line: &Printed, now_micros: i64) -> std::io::Result<u64> {
@@ -144,6 +149,8 @@ impl ContainerLog {
         Ok(text.len() as u64)
     }
 
+    /// Renames the log and begins the next; the oldest renamed ones go, as a
+    /// node's kubelet lets them go.
     fn rotate(&mut self, now_micros: i64) -> std::io::Result<()> {
         let time: String = cri_time(now_micros).chars().filter(char::is_ascii_digit).collect();
         let mut renamed = self.path.as_os_str().to_owned();
@@ -151,6 +158,12 @@ impl ContainerLog {
         fs::rename(&self.path, &renamed)?;
         self.file = create(&self.path)?;
         self.bytes = 0;
+        self.rotated.push_back(renamed.into());
+        while self.rotated.len() > KEPT {
+            if let Some(oldest) = self.rotated.pop_front() {
+                fs::remove_file(oldest)?;
+            }
+        }
         Ok(())
     }
 }

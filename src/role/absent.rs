@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use axum::Router;
-use weir_runtime::Handles;
 use weir_runtime::admin::Check;
+use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
 
@@ -30,7 +30,7 @@ impl Absent {
     }
 
     /// Never called.
-    pub async fn ended(&self) {
+    pub fn shutdown(&self) -> Shutdown {
         match *self {}
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_runtime::Handles;
 use weir_runtime::admin::Check;
+use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
 use crate::role::log::Log;
@@ -32,9 +32,9 @@ impl Agent {
         Check::new("agent", move || health.check())
     }
 
-    /// Waits until it has ended by itself, which only a failure makes it do.
-    pub async fn ended(&self) {
-        self.handles.shutdown.begun().await;
+    /// Told when it has ended by itself, which only a failure makes it do.
+    pub fn shutdown(&self) -> Shutdown {
+        self.handles.shutdown.clone()
     }
 
     /// Sends what is framed, waits for the acknowledgements, ends.

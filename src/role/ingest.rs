@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use weir_runtime::Handles;
 use weir_runtime::admin::Check;
 use weir_runtime::server::{Listener, Server};
+use weir_runtime::{Handles, Shutdown};
 use weir_storage::catalog::SqliteCatalog;
 use weir_storage::object::LocalStore;
 
@@ -52,9 +52,9 @@ impl Ingest {
         Check::new("ingest", move || health.check())
     }
 
-    /// Waits until it has ended by itself, which only a failure makes it do.
-    pub async fn ended(&self) {
-        self.handles.shutdown.begun().await;
+    /// Told when it has ended by itself, which only a failure makes it do.
+    pub fn shutdown(&self) -> Shutdown {
+        self.handles.shutdown.clone()
     }
 
     /// Flushes, commits, gives its leases back, ends.

@@ -14,7 +14,7 @@ use axum::routing::any;
 use weir_runtime::admin::Check;
 use weir_runtime::child::{Child, Command};
 use weir_runtime::unix::UnixClient;
-use weir_runtime::{Handles, telemetry};
+use weir_runtime::{Handles, Shutdown, telemetry};
 
 use crate::config::Config;
 use crate::role::log::Log;
@@ -68,9 +68,9 @@ impl Query {
         Router::new().route("/api/{*path}", any(pass_on)).with_state(self.worker.clone())
     }
 
-    /// Waits until it has ended by itself, which only a failure makes it do.
-    pub async fn ended(&self) {
-        self.handles.shutdown.begun().await;
+    /// Told when it has ended by itself, which only a failure makes it do.
+    pub fn shutdown(&self) -> Shutdown {
+        self.handles.shutdown.clone()
     }
 
     /// Ends the worker.

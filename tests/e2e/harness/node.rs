@@ -31,10 +31,13 @@ impl Role {
     }
 }
 
-/// The binary under test, not yet started.
+/// The binary under test, not yet started and without settings of the test's
+/// own environment.
 pub fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.env_remove("WEIR_CONFIG").env_remove("WEIR_URL");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+        command.env_remove(name);
+    }
     command
 }
 
