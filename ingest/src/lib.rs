@@ -1,1 +1,33 @@
-//! Placeholder.
+//! From log positions to committed files, exactly once.
+//!
+//! A reader a partition ([`start`]) takes messages from the event log, drops
+//! what is covered already, parses the rest into columns and holds it as live
+//! rows. A flush turns all live rows into files and publishes them together
+//! with the offsets and ranges that they cover, in one transaction.
+//!
+//! The ingester decides about positions and never about content: an equal line
+//! is a new line.
+
+mod accept;
+mod backoff;
+mod columns;
+mod commit;
+mod config;
+mod dead_letter;
+mod error;
+mod flush;
+mod health;
+mod ledger;
+mod live;
+mod metrics;
+mod parse;
+mod partition;
+mod role;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use error::StartError;
+pub use health::Health;
+pub use role::{Ingest, start};

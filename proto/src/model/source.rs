@@ -73,8 +73,8 @@ pub mod flags {
     pub const YEAR_ASSUMED: i32 = 1 << 7;
     /// The time in the line had no zone; UTC was taken.
     pub const ZONE_ASSUMED: i32 = 1 << 8;
-    /// The line held no time of its own; `timestamp` is the framing's or the
-    /// observed time.
+    /// Neither the line nor its framing held a time; `timestamp` is the observed
+    /// time.
     pub const TIME_ASSUMED: i32 = 1 << 9;
     /// A limit on fields, names or depth was hit; the exact line is in
     /// `body_raw`.

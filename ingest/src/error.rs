@@ -1,0 +1,76 @@
+//! What can go wrong, a variant per step.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+use weir_storage::catalog::CatalogError;
+use weir_storage::{FileError, ObjectError};
+use weir_stream::{ReadError, Topic};
+
+/// The ingester could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A value that cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// The topic could not be looked at.
+    #[error("cannot list the partitions of topic {topic}")]
+    Partitions {
+        /// The topic.
+        topic: Topic,
+        /// The cause.
+        #[source]
+        source: ReadError,
+    },
+    /// The place for messages that cannot be decoded could not be made.
+    #[error("cannot create the directory for dead letters at {path}")]
+    DeadLetters {
+        /// The directory.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A flush that stored nothing. Its rows stay live and are tried again.
+#[derive(Debug, Error)]
+pub(crate) enum FlushError {
+    #[error("cannot make a file of {rows} rows")]
+    File {
+        rows: usize,
+        #[source]
+        source: FileError,
+    },
+    #[error("cannot store {path}")]
+    Object {
+        path: String,
+        #[source]
+        source: ObjectError,
+    },
+    #[error("cannot publish the flush")]
+    Publish {
+        #[source]
+        source: CatalogError,
+    },
+    #[error("cannot find out whether the flush was published")]
+    Outcome {
+        #[source]
+        source: CatalogError,
+    },
+    #[error("the process is ending")]
+    Ending,
+}
+
+/// An error and its causes on one line, for health and logs.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,107 @@
+//! From a take to files: sort, part by hour, write, put.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use weir_proto::model::{FileId, TenantId};
+use weir_proto::schema::log::TABLE;
+use weir_storage::FileError;
+use weir_storage::catalog::FileEntry;
+use weir_storage::file::{
+    Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort_by_time, split_by_hour, write_batches,
+};
+use weir_storage::object::{Objects, path_of};
+
+use crate::error::FlushError;
+use crate::live::{TableTake, Take};
+
+/// Rows sorted at once. Sorting holds them a second time, so this and not the
+/// size of a flush is what it costs; a flush beyond it becomes several files.
+const SORT_BYTES: usize = 96 << 20;
+
+/// Stores the rows of a take as objects that no commit names yet. `stored`
+/// lists what was put, also when a later step fails.
+pub(crate) async fn store(
+    take: &Take,
+    objects: &dyn Objects,
+    now_micros: i64,
+    stored: &mut Vec<FileEntry>,
+) -> Result<(), FlushError> {
+    for (tenant, table) in &take.tables {
+        let footer = Arc::new(footer(tenant, table, take));
+        for batches in chunks(&table.batches) {
+            let rows = batches.iter().map(RecordBatch::num_rows).sum();
+            let footer = footer.clone();
+            // Sorting and compressing hold a thread for as long as it takes.
+            let work = tokio::task::spawn_blocking(move || files(&batches, &footer));
+            let files = work
+                .await
+                .map_err(|_| FlushError::Ending)?
+                .map_err(|source| FlushError::File { rows, source })?;
+            for file in files {
+                stored.push(put(tenant, file, objects, now_micros).await?);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn put(
+    tenant: &TenantId,
+    file: WrittenFile,
+    objects: &dyn Objects,
+    now_micros: i64,
+) -> Result<FileEntry, FlushError> {
+    let id = FileId::generate();
+    let path = path_of(tenant, TABLE, file.time.min_micros, id);
+    let bytes = file.bytes.len() as u64;
+    objects
+        .put_new(&path, file.bytes)
+        .await
+        .map_err(|source| FlushError::Object { path: path.clone(), source })?;
+    Ok(FileEntry {
+        id,
+        tenant: tenant.clone(),
+        table: TABLE.to_owned(),
+        path,
+        rows: file.rows,
+        bytes,
+        time: file.time,
+        observed: file.observed,
+        level: 0,
+        created_micros: now_micros,
+    })
+}
+
+fn files(batches: &[RecordBatch], footer: &Footer) -> Result<Vec<WrittenFile>, FileError> {
+    let sorted = sort_by_time(batches)?;
+    let files = split_by_hour(&sorted, HOUR_BYTES_MIN)?;
+    drop(sorted);
+    let write = |batches: Vec<RecordBatch>| write_batches(&batches, footer, &WriteOptions::default());
+    files.into_iter().map(write).collect()
+}
+
+fn footer(tenant: &TenantId, table: &TableTake, take: &Take) -> Footer {
+    let mut footer = Footer::new(TABLE, tenant.clone());
+    footer.offsets = take.spans.clone();
+    footer.ranges = take.ranges.clone();
+    footer.layouts = table.layouts.iter().map(|(id, json)| (*id, json.to_string())).collect();
+    footer
+}
+
+/// Batches in groups of about [`SORT_BYTES`].
+fn chunks(batches: &[RecordBatch]) -> Vec<Vec<RecordBatch>> {
+    let mut chunks: Vec<Vec<RecordBatch>> = Vec::new();
+    let mut bytes = SORT_BYTES;
+    for batch in batches {
+        if bytes >= SORT_BYTES {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += batch.get_array_memory_size();
+        if let Some(last) = chunks.last_mut() {
+            last.push(batch.clone());
+        }
+    }
+    chunks
+}

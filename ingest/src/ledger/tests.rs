@@ -1,0 +1,88 @@
+use weir_proto::model::Drop;
+
+use super::*;
+
+fn source(start: u64, end: u64) -> Source {
+    Source {
+        id: SourceId::from_u128(1),
+        resource: Vec::new(),
+        parser: "auto".to_owned(),
+        covered: ByteRange::new(start, end),
+        drops: Vec::new(),
+    }
+}
+
+fn ledger(covered: &[(u64, u64)]) -> Ledger {
+    let set: RangeSet = covered.iter().map(|(start, end)| ByteRange::new(*start, *end)).collect();
+    Ledger::new([(SourceId::from_u128(1), set)].into())
+}
+
+fn admit(ledger: &mut Ledger, source: Source, lines: &[(u64, u64)]) -> Admission {
+    ledger.admit(&[source], lines.iter().map(|(start, end)| (0, ByteRange::new(*start, *end))))
+}
+
+fn losses(admission: &Admission) -> Vec<(u64, u64, u64, &str)> {
+    let loss = |held: &Loss| (held.range.start, held.range.end, held.count);
+    let losses = admission.losses.iter().map(|held| (loss(held), held.reason.as_str()));
+    losses.map(|((start, end, count), reason)| (start, end, count, reason)).collect()
+}
+
+#[test]
+fn a_replay_brings_only_what_is_new() {
+    let mut ledger = ledger(&[(0, 10)]);
+    let admission = admit(&mut ledger, source(5, 20), &[(5, 10), (10, 20)]);
+    assert_eq!(admission.is_new, [false, true]);
+    assert_eq!((admission.duplicates, admission.straddles), (1, 0));
+    assert_eq!((losses(&admission), admission.advanced.as_slice()), (vec![], [0].as_slice()));
+    let again = admit(&mut ledger, source(5, 20), &[(5, 10), (10, 20)]);
+    assert_eq!(again.is_new, [false, false]);
+    assert_eq!(again.advanced, [0; 0]);
+}
+
+#[test]
+fn a_hole_is_named_once() {
+    let mut ledger = ledger(&[(0, 10)]);
+    let admission = admit(&mut ledger, source(15, 20), &[(15, 20)]);
+    assert_eq!(losses(&admission), [(10, 15, 0, "hole")]);
+    assert_eq!(admission.is_new, [true]);
+    let replay = admit(&mut ledger, source(15, 20), &[(15, 20)]);
+    assert_eq!((losses(&replay), replay.is_new.as_slice()), (vec![], [false].as_slice()));
+    // What was missing may still come.
+    let late = admit(&mut ledger, source(10, 15), &[(10, 15)]);
+    assert_eq!((losses(&late), late.is_new.as_slice()), (vec![], [true].as_slice()));
+}
+
+#[test]
+fn a_drop_is_told_once() {
+    let mut ledger = ledger(&[]);
+    let dropping = || {
+        let drops = vec![Drop { range: ByteRange::new(4, 9), count: 2, reason: "line_too_long".into() }];
+        Source { drops, ..source(0, 10) }
+    };
+    let first = admit(&mut ledger, dropping(), &[(0, 4)]);
+    assert_eq!(losses(&first), [(4, 9, 2, "line_too_long")]);
+    let replay = admit(&mut ledger, dropping(), &[(0, 4)]);
+    assert_eq!(losses(&replay), []);
+}
+
+#[test]
+fn rows_across_a_boundary_raise_the_alarm() {
+    // Its start is covered: dropped, and what it held beyond is lost.
+    let tail = admit(&mut ledger(&[(0, 10)]), source(0, 15), &[(5, 15)]);
+    assert_eq!((tail.is_new.as_slice(), tail.straddles), ([false].as_slice(), 1));
+    assert_eq!(losses(&tail), [(10, 15, 1, "straddle")]);
+    // Its start is new: kept, and what it repeats is named.
+    let head = admit(&mut ledger(&[(0, 5), (10, 20)]), source(5, 15), &[(5, 15)]);
+    assert_eq!((head.is_new.as_slice(), head.straddles), ([true].as_slice(), 1));
+    assert_eq!(losses(&head), [(10, 15, 0, "straddle")]);
+    // It lies in a hole: neither.
+    let inside = admit(&mut ledger(&[(0, 5), (10, 20)]), source(5, 10), &[(5, 10)]);
+    assert_eq!((inside.is_new.as_slice(), inside.straddles), ([true].as_slice(), 0));
+}
+
+#[test]
+fn a_mark_changes_nothing() {
+    let mut ledger = ledger(&[(0, 10)]);
+    assert_eq!(admit(&mut ledger, source(10, 10), &[]), Admission::default());
+    assert_eq!(ledger.admit(&[], std::iter::empty()), Admission::default());
+}
