@@ -67,7 +67,8 @@ impl DiskLog {
         place::create_dirs(&*files, &dir)?;
         let lock = lock(&*files, &dir)?;
         let topics = place::topics(&*files, &dir).map_err(|source| list_failed(&dir, source))?;
-        let queue_bytes = u32::try_from(queue_bytes.0.min(Semaphore::MAX_PERMITS as u64)).unwrap_or(u32::MAX);
+        let queue_bytes =
+            u32::try_from(queue_bytes.0.clamp(1, Semaphore::MAX_PERMITS as u64)).unwrap_or(u32::MAX);
         let log = Self {
             shared: Arc::new(Shared::new(files, dir, tail_bytes.as_usize())),
             segment_bytes,
@@ -144,7 +145,9 @@ impl DiskLog {
     fn open_partition(&self, partition: &Partition) -> Result<(OpenPartition, JoinHandle<()>), OpenError> {
         let files = &*self.shared.files;
         let place = Place::new(&self.shared.dir, partition);
-        place::create_dirs(files, &place.dir)?;
+        let topic_dir = self.shared.dir.join(partition.topic.as_str());
+        place::create_dir(files, &topic_dir, &self.shared.dir)?;
+        place::create_dir(files, &place.dir, &topic_dir)?;
         let recovered = recover(files, &place, &self.metrics)?;
         let state = Arc::new(PartitionState {
             place,
@@ -175,7 +178,7 @@ impl DiskLog {
     /// Waits for room in the queue. What is larger than the queue gets all of it.
     async fn admit(&self, records: &[Record]) -> Result<OwnedSemaphorePermit, AppendError> {
         let bytes: usize = records.iter().map(frame::frame_bytes).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.queue_bytes.max(1));
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).clamp(1, self.queue_bytes);
         self.queue.clone().acquire_many_owned(bytes).await.map_err(|_| AppendError::Closed)
     }
 

@@ -86,25 +86,35 @@ pub(super) fn partitions(files: &dyn Files, log_dir: &Path, topic: &Topic) -> io
 }
 
 /// Creates a directory and its missing parents, all of them durable.
+///
+/// Each is synced also where it exists: whoever created it may have been killed
+/// before its own sync.
 pub(super) fn create_dirs(files: &dyn Files, dir: &Path) -> Result<(), OpenError> {
-    let failed = |step, path: &Path, source| OpenError::Directory { step, path: path.to_owned(), source };
-    let mut existed = false;
-    match files.create_dir(dir) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => existed = true,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let Some(parent) = dir.parent() else { return Err(failed("create", dir, error)) };
-            create_dirs(files, parent)?;
-            files.create_dir(dir).map_err(|source| failed("create", dir, source))?;
-        }
-        Err(error) => return Err(failed("create", dir, error)),
-    }
     let Some(parent) = dir.parent() else { return Ok(()) };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    if parent.as_os_str().is_empty() {
+        return create_dir(files, dir, Path::new("."));
+    }
+    create_dirs(files, parent)?;
+    create_dir(files, dir, parent)
+}
+
+/// Creates a directory in an existing one, durably.
+pub(super) fn create_dir(files: &dyn Files, dir: &Path, parent: &Path) -> Result<(), OpenError> {
+    let failed = |step, path: &Path, source| OpenError::Directory { step, path: path.to_owned(), source };
+    let existed = match files.create_dir(dir) {
+        Ok(()) => false,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => true,
+        Err(error) => return Err(failed("create", dir, error)),
+    };
     match files.sync_dir(parent) {
-        // Whoever created it may have died before the sync, hence the attempt;
-        // but a directory that was prepared for us may lie in one we cannot read.
-        Err(error) if existed && error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        Err(error) if existed && is_not_ours_to_sync(&error) => Ok(()),
         other => other.map_err(|source| failed("sync", parent, source)),
     }
+}
+
+/// A directory that was prepared for us may lie in one that we may not read, or
+/// on a file system where there is nothing to sync.
+fn is_not_ours_to_sync(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported)
 }

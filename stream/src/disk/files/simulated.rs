@@ -84,6 +84,14 @@ impl SimulatedFiles {
         world.faults.clear();
     }
 
+    /// The process was killed and its files stay as they were, in the same boot.
+    pub(in crate::disk) fn kill(&self) {
+        let mut world = self.world();
+        world.locks.clear();
+        world.cut_at = None;
+        world.is_dead = false;
+    }
+
     /// Lets the power go before the `step`th change from now.
     pub(in crate::disk) fn cut_power_at(&self, step: u64) {
         let mut world = self.world();

@@ -262,3 +262,57 @@ fn a_payload_full_of_forged_heads_does_not_keep_a_reader_busy() {
         assert!(read < 100 * file_bytes, "{read} bytes were read of a file of {file_bytes}");
     });
 }
+
+/// A frame as the segment at `base` would hold it.
+fn frame_bytes(base: u64, offset: u64, record: &Record) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    frame::put_front(&mut bytes, Seed::new(&partition(), base), offset, record);
+    bytes.extend_from_slice(&record.payload);
+    bytes
+}
+
+#[test]
+fn a_segment_holds_nothing_of_the_next_ones() {
+    for offset in [3, 4, 7, 100] {
+        let files = image();
+        let stray = frame_bytes(0, offset, &record(99, 10));
+        files.damage(&place().segment(0), |bytes| bytes.extend_from_slice(&stray));
+        check(&files, END, END, &[], &format!("stray frame of offset {offset}"));
+        let files = image();
+        files.damage(&place().segment(0), |bytes| {
+            bytes[frame_of(2).1.start] ^= 1;
+            bytes.extend_from_slice(&stray);
+        });
+        check(&files, END, END, &[2], &format!("stray frame of offset {offset} behind damage"));
+    }
+}
+
+#[test]
+fn a_frame_that_stands_twice_is_read_once() {
+    let files = image();
+    let stray = frame_bytes(6, 6, &record(99, 10));
+    files.damage(&place().segment(6), |bytes| {
+        let at = frame_of(7).1.start;
+        bytes.splice(at..at, stray);
+    });
+    check(&files, END, END, &[], "record 6 twice");
+}
+
+#[test]
+fn a_reader_notices_that_the_log_was_replaced() {
+    let files = image();
+    let reader = other_process(&files);
+    run(async {
+        read_all(&reader).await;
+        for base in BASES {
+            let records = (base..base + 3).map(|n| frame_bytes(base, n, &record(n, 33)));
+            let header = crate::disk::segment::header(&partition(), base);
+            let content = header.into_iter().chain(records.flatten()).collect();
+            files.damage(&place().segment(base), |bytes| *bytes = content);
+        }
+        for offset in [2, 1, 7, 4] {
+            let read = reader.read(&partition(), Offset(offset), NOW).await.unwrap();
+            assert_eq!(read[0].record, record(offset, 33), "offset {offset}");
+        }
+    });
+}

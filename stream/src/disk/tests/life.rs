@@ -163,6 +163,45 @@ fn a_failed_write_or_sync_closes_the_partition_until_it_is_opened_again() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_the_cache_is_written_before_it_counts() {
+    let files = SimulatedFiles::new();
+    let log = open(&files).unwrap();
+    run(async {
+        append(&log, vec![record(0, 10)]).await.unwrap();
+        files.fail_next(Fault::SyncError);
+        files.fail_next(Fault::CutError);
+        append(&log, vec![record(1, 10)]).await.unwrap_err();
+        assert_eq!(files.fired().len(), 2);
+        drop(log);
+        // The frame is sound as long as the machine runs.
+        let log = open(&files).unwrap();
+        let before = read_all(&log.reader()).await;
+        assert_eq!(before.records.len(), 2);
+        drop(log);
+        files.cut_power(Unsynced::Lost);
+        assert_eq!(read_all(&open(&files).unwrap().reader()).await, before);
+    });
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_once_and_counted() {
+    let files = SimulatedFiles::new();
+    let torn_tails = |files: &SimulatedFiles| {
+        let handles = Handles::new("test");
+        DiskLog::open_on(std::sync::Arc::new(files.clone()), super::harness::config(), &handles).unwrap();
+        let text = handles.metrics.encode();
+        let count = text.lines().find_map(|line| line.strip_prefix("weir_stream_torn_tails_total "));
+        count.unwrap().parse::<u64>().unwrap()
+    };
+    run(append(&open(&files).unwrap(), vec![record(0, 10)])).unwrap();
+    let whole = files.content(&place().segment(0)).unwrap();
+    files.damage(&place().segment(0), |bytes| bytes.extend_from_slice(&whole[256..290]));
+    assert_eq!(torn_tails(&files), 1);
+    assert_eq!(files.content(&place().segment(0)).unwrap(), whole);
+    assert_eq!(torn_tails(&files), 0);
+}
+
+#[test]
 fn a_full_disk_that_cannot_be_cut_back_closes_the_partition() {
     for fault in [Fault::CutError, Fault::SyncError] {
         let files = SimulatedFiles::new();

@@ -1,4 +1,5 @@
-//! The power goes at every step of a life; what was acknowledged is there.
+//! The power goes, or the process is killed, at every step of a life; what was
+//! acknowledged is there.
 
 use super::harness::{Contents, append, open, other_process, partition, read_all, record, run};
 use crate::disk::files::simulated::{SimulatedFiles, Unsynced};
@@ -54,20 +55,32 @@ fn check(known: &Known, contents: &Contents, context: &str) {
     }
 }
 
+/// How a life ends.
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    PowerCut(Unsynced),
+    /// The process alone; what it wrote is in the system's cache.
+    Kill,
+}
+
 #[test]
-fn every_acknowledged_record_survives_a_power_cut_at_any_step() {
+fn every_acknowledged_record_survives_death_at_any_step() {
     let whole = SimulatedFiles::new();
     let known = run(live(&whole));
     assert_eq!(known.acknowledged.len(), 24);
     let (mut died_at_steps, mut unknown_kept, mut unknown_lost) = (0, 0, 0);
     for step in 0..whole.steps() {
-        for unsynced in [Unsynced::Lost, Unsynced::Kept, Unsynced::Random(step), Unsynced::Random(!step)] {
-            let context = format!("step {step}, {unsynced:?}");
+        let power_cuts = [Unsynced::Lost, Unsynced::Kept, Unsynced::Random(step), Unsynced::Random(!step)];
+        for death in power_cuts.map(Death::PowerCut).into_iter().chain([Death::Kill]) {
+            let context = format!("step {step}, {death:?}");
             let files = SimulatedFiles::new();
             files.cut_power_at(step);
             let known = run(live(&files));
             died_at_steps += u64::from(files.is_dead());
-            files.cut_power(unsynced);
+            match death {
+                Death::PowerCut(unsynced) => files.cut_power(unsynced),
+                Death::Kill => files.kill(),
+            }
             run(async {
                 // Before its writer is back, a reader may lag and nothing else.
                 if let Ok(watermarks) = other_process(&files).watermarks(&partition()).await {
@@ -88,10 +101,15 @@ fn every_acknowledged_record_survives_a_power_cut_at_any_step() {
                     }
                 }
                 assert_eq!(append(&log, vec![record(7, 7)]).await.unwrap(), Offset(end), "{context}");
+                // What has been read once is durable.
+                let before = read_all(&log.reader()).await;
+                drop(log);
+                files.cut_power(Unsynced::Lost);
+                assert_eq!(read_all(&open(&files).unwrap().reader()).await, before, "{context}");
             });
         }
     }
-    assert_eq!(died_at_steps, 4 * whole.steps(), "every cut came true");
+    assert_eq!(died_at_steps, 5 * whole.steps(), "every death came true");
     assert!(unknown_kept > 10 && unknown_lost > 10, "{unknown_kept} kept, {unknown_lost} lost");
 }
 
