@@ -1,5 +1,8 @@
 //! One agent's life: start, run, stop.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +31,26 @@ pub struct Agent {
     bell: Arc<Bell>,
     sending: Trouble,
     saving: Trouble,
+}
+
+/// What is wrong with an agent now. Cloning shares.
+#[derive(Clone, Debug)]
+pub struct Health {
+    tasks: Tasks,
+    sending: Trouble,
+    saving: Trouble,
+}
+
+impl Health {
+    /// Tells whether the agent does its work; the text says what keeps it.
+    ///
+    /// # Errors
+    /// It failed, the event log takes nothing, or the checkpoint cannot be
+    /// written. But for the first it goes on trying.
+    pub fn check(&self) -> Result<(), String> {
+        let problem = self.tasks.failure().or_else(|| self.saving.text()).or_else(|| self.sending.text());
+        problem.map_or(Ok(()), Err)
+    }
 }
 
 /// Starts to read the configured files and to send them to one partition of
@@ -118,14 +141,9 @@ impl Agent {
         self.end(Stop::Goodbye, deadline).await
     }
 
-    /// Tells whether the agent does its work; the text says what keeps it.
-    ///
-    /// # Errors
-    /// It failed, the event log takes nothing, or the checkpoint cannot be
-    /// written. But for the first it goes on trying.
-    pub fn check(&self) -> Result<(), String> {
-        let problem = self.tasks.failure().or_else(|| self.saving.text()).or_else(|| self.sending.text());
-        problem.map_or(Ok(()), Err)
+    /// What keeps it from doing its work, now and later.
+    pub fn health(&self) -> Health {
+        Health { tasks: self.tasks.clone(), sending: self.sending.clone(), saving: self.saving.clone() }
     }
 
     async fn end(self, how: Stop, deadline: Duration) -> Result<(), StopError> {

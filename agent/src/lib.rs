@@ -29,6 +29,6 @@ mod send;
 mod tail;
 mod watch;
 
-pub use agent::{Agent, start};
+pub use agent::{Agent, Health, start};
 pub use config::Config;
 pub use error::{StartError, StopError};

@@ -39,7 +39,7 @@ impl Agent {
 
     /// Sends what is framed, waits for the acknowledgements, ends.
     pub async fn stop(self, deadline: Duration) -> Option<String> {
-        self.agent.stop(deadline).await;
-        crate::node::stop_part("agent", &self.handles, deadline).await
+        let failure = self.agent.stop(deadline).await.err().map(|error| error.to_string());
+        failure.or(crate::node::stop_part("agent", &self.handles, deadline).await)
     }
 }

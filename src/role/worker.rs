@@ -25,7 +25,7 @@ pub async fn run(config: Config) -> Result<()> {
     let catalog = Arc::new(SqliteCatalog::open_read_only(&paths.catalog()).await?);
     let objects = LocalStore::open(&paths.objects())?.object_store();
     let live = Arc::new(RemoteLive::new(&paths.ingest_socket()));
-    let engine = Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?;
+    let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
     let listener = Listener::unix(&paths.worker_socket()).await?;
     let router = weir_query::router(engine).merge(admin::router(Vec::new(), handles.metrics.clone()));
     Server::start(listener, router, &handles);
