@@ -4,12 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 use tokio::io::unix::AsyncFd;
 
 use crate::bell::Bell;
 use crate::metric::Measured;
+
+/// After the kernel has told something, what follows is left to gather for
+/// this long: it merges equal events, and a file written line by line would
+/// otherwise wake the agent for each.
+const GATHER: Duration = Duration::from_millis(5);
 
 type Directories = Arc<Mutex<HashMap<WatchDescriptor, PathBuf>>>;
 
@@ -49,8 +55,14 @@ pub(crate) fn watch() -> io::Result<(Watch, Ear)> {
 
 impl Watch {
     /// Watches these directories and no others. Where the kernel refuses, the
-    /// scans alone find what is new.
-    pub(crate) fn keep<'a>(&mut self, directories: impl Iterator<Item = &'a Path>, measured: &Measured) {
+    /// scans alone find what is new. True when some were not watched before:
+    /// what happened in them since they were walked was not heard.
+    pub(crate) fn keep<'a>(
+        &mut self,
+        directories: impl Iterator<Item = &'a Path>,
+        measured: &Measured,
+    ) -> bool {
+        let mut added = false;
         let wanted: HashSet<&Path> = directories.collect();
         let dropped: Vec<_> =
             self.watched.keys().filter(|path| !wanted.contains(path.as_path())).cloned().collect();
@@ -69,6 +81,7 @@ impl Watch {
                 Ok(descriptor) => {
                     lock(&self.directories).insert(descriptor.clone(), path.to_owned());
                     self.watched.insert(path.to_owned(), descriptor);
+                    added = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -79,6 +92,7 @@ impl Watch {
                 }
             }
         }
+        added
     }
 }
 
@@ -95,7 +109,10 @@ impl Ear {
                         tell(&directories, &event.wd, event.mask, event.name, bell);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    tokio::time::sleep(GATHER).await;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

@@ -46,7 +46,7 @@ impl Reader {
         if let Some(watch) = &mut self.watch {
             let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
             let directories = found.directories.iter().map(PathBuf::as_path).chain(parents);
-            watch.keep(directories, &self.measured);
+            self.scan_wished |= watch.keep(directories, &self.measured);
         }
         let took = began.elapsed();
         self.scan_from = now.steady + (took * REST_FACTOR).max(REST_MIN);
