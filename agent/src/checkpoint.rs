@@ -84,7 +84,8 @@ pub(crate) struct StreamEntry {
     pub(crate) stream: Stream,
     /// Its source.
     pub(crate) id: SourceId,
-    /// Where its first line begins.
+    /// Where its first line begins, or a later place where this was written
+    /// anew: nothing below is its own and unacknowledged.
     pub(crate) first: u64,
     /// Covered by acknowledged batches: 0 until the first.
     pub(crate) acknowledged: u64,

@@ -13,6 +13,10 @@ pub struct Config {
     /// The files to read: paths and globs (`*` within a directory, `**` across
     /// directories). A directory means every file in it. Files that appear
     /// later are read from their beginning; compressed files are not read.
+    ///
+    /// A line's `service.name` is the container's name where the path is that
+    /// of a pod's log, else the file's name without extension and without what
+    /// rotation appends.
     pub tail: Vec<String>,
     /// Whose events these are.
     pub tenant: TenantId,

@@ -38,7 +38,9 @@ struct Pattern {
 /// A file that a pattern means.
 #[derive(Debug)]
 pub(crate) struct FoundFile {
-    /// Where it was found.
+    /// Where it is. Of a link, this is where it leads: the files in
+    /// /var/log/containers are links to files whose paths say more, and whose
+    /// renamed predecessors lie beside them.
     pub(crate) path: PathBuf,
     /// Which file it is.
     pub(crate) identity: Identity,
@@ -121,7 +123,7 @@ impl Pattern {
             }
             Ok(metadata) => {
                 if self.glob.is_none() {
-                    found.add(self.base.clone(), &metadata);
+                    found.add(self.base.clone(), self.base.is_symlink(), &metadata);
                 }
                 if let Some(parent) = self.base.parent() {
                     found.directories.push(parent.to_owned());
@@ -184,7 +186,7 @@ impl Pattern {
                 }
             };
             if metadata.is_file() && matches {
-                found.add(path, &metadata);
+                found.add(path, kind.is_symlink(), &metadata);
             } else if metadata.is_dir() && may_descend {
                 self.descend(&path, kind.is_symlink(), depth - 1, excluded, above, found);
             }
@@ -216,9 +218,10 @@ impl Pattern {
 
 impl Found {
     /// Adds a regular file, unless it was found under another name.
-    fn add(&mut self, path: PathBuf, metadata: &Metadata) {
+    fn add(&mut self, path: PathBuf, linked: bool, metadata: &Metadata) {
         let identity = Identity::of(metadata);
         if metadata.is_file() && self.seen.insert((identity.device, identity.inode)) {
+            let path = if linked { fs::canonicalize(&path).unwrap_or(path) } else { path };
             self.files.push(FoundFile { path, identity, size: metadata.len() });
         }
     }

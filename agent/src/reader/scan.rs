@@ -107,16 +107,13 @@ impl Reader {
 
     /// Begins a new incarnation with the file at `path`.
     fn adopt(&mut self, path: &Path, now: Moment) -> io::Result<FileKey> {
-        // A link in /var/log/containers stands for the file that says more.
-        let real = fs::canonicalize(path)?;
-        let file = File::open(&real)?;
+        let file = File::open(path)?;
         let metadata = file.metadata()?;
         if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
             return Ok(key);
         }
         let key = self.files.next_key();
-        self.files.insert(Tail::new(key, real, file, &metadata, now));
-        self.files.locate(key, path);
+        self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now));
         self.dirty.insert(key);
         self.discovered = true;
         self.queue(key, false);

@@ -192,6 +192,16 @@ fn a_link_stands_for_the_file_that_says_more() {
     let ingested = bed.rows();
     let source = ingested.sources.values().next().expect("a source");
     assert_eq!(resource(source, "service.name"), Some("cart"));
+    // Its renamed predecessor is found where it lies, not where the link does.
+    bed.crash(0);
+    bed.write("pods/shop_cart_uid/cart/0.log", "2016-10-06T00:17:10Z stdout F b\n");
+    bed.rename("pods/shop_cart_uid/cart/0.log", "pods/shop_cart_uid/cart/0.log.20161006-001710");
+    bed.write("pods/shop_cart_uid/cart/0.log", "2016-10-06T00:17:11Z stdout F c\n");
+    bed.start();
+    bed.settle();
+    let mut texts = bed.texts("pods/shop_cart_uid/cart/0.log");
+    texts.sort_unstable();
+    assert_eq!(texts, ["a", "b", "c"]);
 }
 
 #[test]
