@@ -87,7 +87,8 @@ impl SmallDisk {
         let path = scratch.data();
         fs::create_dir(&path).expect("a mount point");
         let size = format!("size={bytes}");
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "weir-test"]).arg(&path).status();
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "weir-test"]).arg(&path).status();
         assert!(
             status.is_ok_and(|status| status.success()),
             "this test mounts a small tmpfs and needs the right to do so (root)"

@@ -18,7 +18,13 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn help_starts_with_an_example() {
-    for args in [&["--help"][..], &["all", "--help"], &["sql", "--help"], &["validate", "--help"], &["demo", "--help"]] {
+    for args in [
+        &["--help"][..],
+        &["all", "--help"],
+        &["sql", "--help"],
+        &["validate", "--help"],
+        &["demo", "--help"],
+    ] {
         let output = run(args);
         assert!(output.status.success());
         assert!(stdout(&output).starts_with("Example:"), "{args:?}: {}", stdout(&output));
@@ -73,7 +79,11 @@ fn sql_prints_a_table_and_complains_well() {
     let url = node.url();
     let output = run(&["sql", "--url", &url, "SELECT body, source_end FROM logs"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).contains("hello") && stdout(&output).contains("source_end"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("hello") && stdout(&output).contains("source_end"),
+        "{}",
+        stdout(&output)
+    );
     let output = run(&["sql", "--url", &url, "--format", "csv", "SELECT body FROM logs"]);
     assert_eq!(stdout(&output), "body\nhello\n");
     let output = run(&["sql", "--url", &url, "SELECT bodi FROM logs"]);

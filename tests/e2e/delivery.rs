@@ -40,9 +40,8 @@ fn a_line_that_was_cut_by_time_is_continued() {
     // A late bare newline only ends the open line: no row of its own.
     append(&file, "\nafter\n");
     node.wait_for_rows(5);
-    let rows = node.rows(
-        "SELECT body, source_start, flags & 4 > 0, flags & 8 > 0 FROM logs ORDER BY source_start",
-    );
+    let rows =
+        node.rows("SELECT body, source_start, flags & 4 > 0, flags & 8 > 0 FROM logs ORDER BY source_start");
     let expected = [
         json!(["half", 0, true, false]),
         json!([" and rest", 4, false, true]),
@@ -69,7 +68,7 @@ fn a_container_has_a_source_per_stream_and_its_partial_lines_are_joined() {
         "SELECT body, resource_attributes['log.iostream'], timestamp_nanos, source_start \
          FROM logs ORDER BY source_start",
     );
-    let expected = [json!(["half done", "stdout", 6, 0]), json!(["error text", "stderr", 7, 45])];
+    let expected = [json!(["half done", "stdout", 6, 0]), json!(["error text", "stderr", 7, 46])];
     assert_eq!(rows.into_iter().map(serde_json::Value::from).collect::<Vec<_>>(), expected);
     assert_eq!(node.number("SELECT count(DISTINCT source_id) FROM logs"), 2);
 }
@@ -126,7 +125,10 @@ fn a_structured_line_is_taken_apart_and_rebuilds_exactly() {
          FROM logs ORDER BY source_start",
     );
     assert_eq!(rows[0][0], json!("card \"4\" declined"));
-    assert_eq!(rows[0][1..], [json!(17), json!("17"), json!(r#"{"a":[1, 2]}"#), json!("0af7651916cd43dd8448eb211c80319c")]);
+    assert_eq!(
+        rows[0][1..],
+        [json!(17), json!("17"), json!(r#"{"a":[1, 2]}"#), json!("0af7651916cd43dd8448eb211c80319c")]
+    );
     assert_eq!(rows[1][..2], [json!("spaces"), json!(9)]);
     assert_eq!(rows[2][..2], [json!("slow query"), json!(13)]);
     assert_eq!(rows[3][..2], [json!(lines[3]), json!(17)]);
@@ -137,7 +139,8 @@ fn a_structured_line_is_taken_apart_and_rebuilds_exactly() {
 #[test]
 fn rows_are_the_same_live_flushed_and_after_a_restart() {
     let scratch = Scratch::new("same");
-    let text: String = (0..500).map(|n| format!("{{\"level\":\"info\",\"msg\":\"m{n}\",\"n\":{n}}}\n")).collect();
+    let text: String =
+        (0..500).map(|n| format!("{{\"level\":\"info\",\"msg\":\"m{n}\",\"n\":{n}}}\n")).collect();
     append(&scratch.input("a.log"), &text);
     let all = "SELECT body, attributes['n'], severity_number, source_start, source_end FROM logs ORDER BY source_start";
     let node = Node::start_with(&scratch, crate::harness::Role::All, |command| {

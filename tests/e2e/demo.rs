@@ -18,6 +18,9 @@ fn the_demo_loses_and_doubles_nothing() {
     assert_eq!(logs["emitted"], logs["stored"], "{report}");
     assert_eq!(logs["lost"], 0, "{report}");
     assert_eq!(logs["duplicated"], 0, "{report}");
-    assert!(report["freshness_ms"]["p50"].is_number() && report["freshness_ms"]["p99"].is_number(), "{report}");
+    assert!(
+        report["freshness_ms"]["p50"].is_number() && report["freshness_ms"]["p99"].is_number(),
+        "{report}"
+    );
     assert!(report["wall_s"].is_number(), "{report}");
 }

@@ -5,6 +5,6 @@ mod files;
 mod node;
 mod wait;
 
-pub use files::{Scratch, append};
-pub use node::{Node, Role, weir};
-pub use wait::{eventually, seed};
+pub(crate) use files::{Scratch, append};
+pub(crate) use node::{Node, Role, weir};
+pub(crate) use wait::{eventually, seed};

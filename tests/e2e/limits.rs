@@ -22,7 +22,8 @@ fn a_killed_query_worker_is_back_and_nothing_else_notices() {
     // answer.
     let mut refused = 0;
     eventually("the worker is back", || {
-        let response = node.post_sql("SELECT count(*) FROM logs", "application/json").expect("the front answers");
+        let response =
+            node.post_sql("SELECT count(*) FROM logs", "application/json").expect("the front answers");
         match response.status.as_u16() {
             200 => Ok(()),
             503 => {
@@ -47,7 +48,8 @@ fn a_query_over_its_memory_fails_alone() {
         command.env("WEIR_QUERY_MEMORY", "256MiB").env("WEIR_QUERY_DEADLINE", "20s");
     });
     node.wait_for_rows(1);
-    let greedy = "SELECT count(*) FROM (SELECT array_agg(a.value) OVER () FROM generate_series(1, 3000000) a)";
+    let greedy =
+        "SELECT count(*) FROM (SELECT array_agg(a.value) OVER () FROM generate_series(1, 3000000) a)";
     let response = node.post_sql(greedy, "application/json").expect("the front answers");
     assert!(!response.status.is_success(), "{}", response.text());
     assert!(!response.text().contains("panicked"), "{}", response.text());

@@ -40,7 +40,11 @@ fn three_processes_on_one_directory_do_what_one_does() {
 fn a_second_writer_of_the_log_is_refused() {
     let scratch = Scratch::new("second");
     let _first = Node::start(&scratch);
-    let second = weir().args(["agent", "--listen", "127.0.0.1:0", "--data"]).arg(scratch.data()).output().expect("runs");
+    let second = weir()
+        .args(["agent", "--listen", "127.0.0.1:0", "--data"])
+        .arg(scratch.data())
+        .output()
+        .expect("runs");
     assert!(!second.status.success());
     let message = String::from_utf8_lossy(&second.stderr);
     assert!(message.contains("already") || message.contains("in use"), "{message}");

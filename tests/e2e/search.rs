@@ -19,9 +19,12 @@ fn words_fields_and_times_find_the_newest_first() {
     append(
         &scratch.input("a.log"),
         concat!(
-            r#"{"ts":"2026-01-01T00:00:01Z","level":"info","msg":"Payment accepted","user":"ann"}"#, "\n",
-            r#"{"ts":"2026-01-01T00:00:02Z","level":"error","msg":"payment refused","user":"bob"}"#, "\n",
-            r#"{"ts":"2026-01-01T00:00:03Z","level":"warn","msg":"payments are slow","user":"ann"}"#, "\n",
+            r#"{"ts":"2026-01-01T00:00:01Z","level":"info","msg":"Payment accepted","user":"ann"}"#,
+            "\n",
+            r#"{"ts":"2026-01-01T00:00:02Z","level":"error","msg":"payment refused","user":"bob"}"#,
+            "\n",
+            r#"{"ts":"2026-01-01T00:00:03Z","level":"warn","msg":"payments are slow","user":"ann"}"#,
+            "\n",
         ),
     );
     let node = Node::start(&scratch);

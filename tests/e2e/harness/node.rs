@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use super::{Scratch, eventually};
 
 /// Which command is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     All,
     Agent,
     Ingest,
@@ -33,7 +33,7 @@ impl Role {
 
 /// The binary under test, not yet started and without settings of the test's
 /// own environment.
-pub fn weir() -> Command {
+pub(crate) fn weir() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
         command.env_remove(name);
@@ -43,7 +43,7 @@ pub fn weir() -> Command {
 
 /// A running node. Dropping it kills it.
 #[derive(Debug)]
-pub struct Node {
+pub(crate) struct Node {
     child: Child,
     data: PathBuf,
     client: Client,
@@ -53,19 +53,19 @@ pub struct Node {
 impl Node {
     /// Runs every role on the scratch's directories and waits until it is
     /// ready.
-    pub fn start(scratch: &Scratch) -> Self {
+    pub(crate) fn start(scratch: &Scratch) -> Self {
         Self::start_with(scratch, Role::All, |_| ())
     }
 
     /// Runs a role, with more flags or environment.
-    pub fn start_with(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn start_with(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
         let node = Self::spawn(scratch, role, more);
         node.wait_until_ready();
         node
     }
 
     /// Runs a role and only waits for its port.
-    pub fn spawn(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+    pub(crate) fn spawn(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
         let data = scratch.data();
         let address_file = data.join("run").join(format!("{}.addr", role.command()));
         let _ = fs::remove_file(&address_file);
@@ -95,7 +95,7 @@ impl Node {
     }
 
     /// Waits for `/readyz`.
-    pub fn wait_until_ready(&self) {
+    pub(crate) fn wait_until_ready(&self) {
         eventually("the node is ready", || {
             let response = self.get("/readyz").map_err(|error| format!("{error:#}"))?;
             if response.status.is_success() { Ok(()) } else { Err(response.text()) }
@@ -103,7 +103,7 @@ impl Node {
     }
 
     /// Where it serves.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         fs::read_dir(self.data.join("run"))
             .expect("the run directory")
             .filter_map(Result::ok)
@@ -114,32 +114,32 @@ impl Node {
     }
 
     /// `GET`, whatever the answer.
-    pub fn get(&self, path: &str) -> anyhow::Result<Response> {
+    pub(crate) fn get(&self, path: &str) -> anyhow::Result<Response> {
         self.runtime.block_on(self.client.get(path, "application/json"))
     }
 
     /// A statement, whatever the answer.
-    pub fn post_sql(&self, query: &str, accept: &str) -> anyhow::Result<Response> {
+    pub(crate) fn post_sql(&self, query: &str, accept: &str) -> anyhow::Result<Response> {
         self.runtime.block_on(self.client.sql(query, accept))
     }
 
     /// The rows of a statement that must succeed.
-    pub fn rows(&self, query: &str) -> Vec<Vec<Value>> {
+    pub(crate) fn rows(&self, query: &str) -> Vec<Vec<Value>> {
         self.try_rows(query).unwrap_or_else(|error| panic!("{query}: {error:#}"))
     }
 
     /// The rows of a statement.
-    pub fn try_rows(&self, query: &str) -> anyhow::Result<Vec<Vec<Value>>> {
+    pub(crate) fn try_rows(&self, query: &str) -> anyhow::Result<Vec<Vec<Value>>> {
         self.runtime.block_on(self.client.rows(query))
     }
 
     /// The first column of the first row, as a number.
-    pub fn number(&self, query: &str) -> u64 {
+    pub(crate) fn number(&self, query: &str) -> u64 {
         self.rows(query)[0][0].as_u64().unwrap_or_else(|| panic!("{query}: no number"))
     }
 
     /// Waits until the table holds this many rows.
-    pub fn wait_for_rows(&self, count: u64) {
+    pub(crate) fn wait_for_rows(&self, count: u64) {
         eventually("the rows arrive", || {
             let rows = self.try_rows("SELECT count(*) FROM logs").map_err(|error| format!("{error:#}"))?;
             match rows[0][0].as_u64() {
@@ -150,7 +150,7 @@ impl Node {
     }
 
     /// The process of the query worker.
-    pub fn worker(&self) -> Pid {
+    pub(crate) fn worker(&self) -> Pid {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let pid = eventually("the worker runs", || {
             // A worker may have been started by any thread of the node.
@@ -165,26 +165,16 @@ impl Node {
     }
 
     /// `kill -9`, and waits until it is gone.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it is gone");
     }
 
     /// SIGTERM, and its exit status.
-    pub fn terminate(mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(mut self) -> std::process::ExitStatus {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("not 0");
         kill_process(pid, Signal::TERM).expect("it can be told");
         self.child.wait().expect("it ends")
-    }
-
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its data directory.
-    pub fn data(&self) -> &Path {
-        &self.data
     }
 }
 
@@ -193,14 +183,4 @@ impl Drop for Node {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Both streams of a command that ended, for messages.
-#[allow(dead_code)]
-pub fn text(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    )
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Calls `probe` until it gives a value, or panics with its last complaint.
-pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -> T {
     let started = Instant::now();
     loop {
         match probe() {
@@ -22,7 +22,7 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Result<T, String>) -
 
 /// The seed of a random test: drawn anew each run, fixed by `WEIR_SEED`, and
 /// always printed.
-pub fn seed(test: &str) -> u64 {
+pub(crate) fn seed(test: &str) -> u64 {
     let seed = match std::env::var("WEIR_SEED") {
         Ok(text) => text.parse().expect("WEIR_SEED is a number"),
         Err(_) => rand::random(),
