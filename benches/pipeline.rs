@@ -46,7 +46,8 @@ fn main() -> Result<()> {
     }
     let json = arguments.iter().any(|argument| argument == "--json");
     let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wish| name.starts_with(wish.as_str()));
+    let is_wanted =
+        |name: &str| wanted.is_empty() || wanted.iter().any(|wish| name.starts_with(wish.as_str()));
     if !FIGURES.iter().any(|figure| is_wanted(figure.name)) {
         bail!("no such figure: --list names them");
     }
@@ -58,7 +59,8 @@ fn main() -> Result<()> {
         let met = if figure.more { value >= figure.goal } else { value <= figure.goal };
         let value = (value * 10.0).round() / 10.0;
         if json {
-            let line = json!({"name": name, "value": value, "unit": figure.unit, "goal": figure.goal, "met": met});
+            let line =
+                json!({"name": name, "value": value, "unit": figure.unit, "goal": figure.goal, "met": met});
             say(&line.to_string());
         } else {
             let mark = if met { "met" } else { "short" };
@@ -106,7 +108,10 @@ fn run_pipeline(report: &dyn Fn(&str, f64)) -> Result<()> {
         bail!("{} rows are stored, {lines} were written", count[0][0]);
     }
     let needles: Vec<String> = (1..=9).map(|n| format!("{:010}", lines * n / 10)).collect();
-    report("needle_query", query.median_ms(needles.iter().map(|n| format!("/api/v1/logs?query=seq:{n}")), 1)?);
+    report(
+        "needle_query",
+        query.median_ms(needles.iter().map(|n| format!("/api/v1/logs?query=seq:{n}")), 1)?,
+    );
     report("newest_100", query.median_ms((0..9).map(|_| "/api/v1/logs?limit=100".to_owned()), 100)?);
     query.stop()?;
     ingest.stop()
@@ -220,7 +225,8 @@ impl Running {
     fn cpu_seconds(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, fields) = stat.rsplit_once(')').context("a process state")?;
-        let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
+        let ticks: f64 =
+            fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
         Ok(ticks / 100.0)
     }
 

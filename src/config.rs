@@ -103,7 +103,8 @@ impl Config {
 
     /// Reads a file (or none) and the environment, without checking.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        let text =
+            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Ok(weir_runtime::config::load(file, std::env::vars_os().filter_map(text), "WEIR_")?)
     }
 
@@ -127,9 +128,9 @@ impl Config {
             return Ok(SocketAddr::from(([127, 0, 0, 1], role_port)));
         }
         let text = self.listen.replace("localhost:", "127.0.0.1:");
-        let address: SocketAddr = text
-            .parse()
-            .with_context(|| format!("listen is {:?}: use HOST:PORT, for example 127.0.0.1:9700", self.listen))?;
+        let address: SocketAddr = text.parse().with_context(|| {
+            format!("listen is {:?}: use HOST:PORT, for example 127.0.0.1:9700", self.listen)
+        })?;
         if !self.insecure && !is_loopback(address.ip()) {
             bail!(
                 "listen is {address}, which other hosts can reach, and no credentials are configured: \

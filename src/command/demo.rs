@@ -46,7 +46,8 @@ pub fn demo(args: DemoArgs) -> Result<ExitCode> {
 async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<ExitCode> {
     let pods = dir.join("pods");
     std::fs::create_dir(&pods)?;
-    let mut config = Config { data: dir.join("data"), listen: free_address(&args.listen), ..Config::default() };
+    let mut config =
+        Config { data: dir.join("data"), listen: free_address(&args.listen), ..Config::default() };
     config.agent.tail = vec![format!("{}/*/*/*.log", pods.display())];
     let started = Instant::now();
     let node = Node::start(config, Roles::ALL).await?;
@@ -103,7 +104,10 @@ fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {
     let sql = "SELECT service_name, severity_text, count(*) AS n FROM logs GROUP BY 1, 2 ORDER BY n DESC";
     writeln!(out, "  curl -s {url}/api/v1/sql -d \"{sql}\" -H 'Accept: text/csv'")?;
     writeln!(out, "  curl -s '{url}/api/v1/logs?query=severity%3E%3Derror&limit=5'")?;
-    writeln!(out, "  curl -s {url}/api/v1/sql -d 'SELECT * FROM weir.gaps' -H 'Accept: application/x-ndjson'")?;
+    writeln!(
+        out,
+        "  curl -s {url}/api/v1/sql -d 'SELECT * FROM weir.gaps' -H 'Accept: application/x-ndjson'"
+    )?;
     writeln!(out, "\nCtrl-C stops everything and removes the directory.")?;
     Ok(())
 }
@@ -140,7 +144,8 @@ async fn sleep_or_forever(run_for: Option<Duration>) {
 /// Writes a seeded corpus for measurements.
 pub fn corpus(file: &Path, size: &str, seed: u64) -> Result<ExitCode> {
     let size: ByteSize = size.parse().context("--size")?;
-    let written = corpus::write(file, size.0, seed).with_context(|| format!("cannot write {}", file.display()))?;
+    let written =
+        corpus::write(file, size.0, seed).with_context(|| format!("cannot write {}", file.display()))?;
     writeln!(std::io::stdout(), "{written}")?;
     super::DONE
 }

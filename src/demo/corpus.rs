@@ -110,7 +110,11 @@ fn template(random: &mut SmallRng) -> Template {
     let message = match skewed(random, 12.0) {
         0 => format!("request for /api/v1/items/{} served from cache", skewed(random, 1e6)),
         1 => format!("order {} accepted", skewed(random, 1e6)),
-        2 => format!("connection to 10.{}.{}.7:5432 reset by peer", random.random::<u8>(), random.random::<u8>()),
+        2 => format!(
+            "connection to 10.{}.{}.7:5432 reset by peer",
+            random.random::<u8>(),
+            random.random::<u8>()
+        ),
         3 => format!("user session {:016x} refreshed", random.random::<u64>()),
         4 => format!("retry {} of 5 after {} ms", random.random_range(1..5), skewed(random, 1e4)),
         5 => format!("slow query: select item from stock where sku = {}", skewed(random, 1e5)),
@@ -122,7 +126,10 @@ fn template(random: &mut SmallRng) -> Template {
     let mut text = String::from("{\"ts\":\"");
     let time = text.len();
     text.push_str("0000-00-00T00:00:00.000000Z\",\"level\":\"");
-    text.push_str(&format!("{level}\",\"service\":\"svc-{service:02}\",\"pod\":\"svc-{service:02}-{:05x}\"", skewed(random, 10.0)));
+    text.push_str(&format!(
+        "{level}\",\"service\":\"svc-{service:02}\",\"pod\":\"svc-{service:02}-{:05x}\"",
+        skewed(random, 10.0)
+    ));
     text.push_str(&format!(",\"msg\":\"{message}\""));
     let trace = random.random_bool(0.4).then(|| {
         text.push_str(",\"trace_id\":\"");

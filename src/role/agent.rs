@@ -22,7 +22,8 @@ impl Agent {
         let append = log.append.clone().context("the agent needs the event log open for writing")?;
         let state = config.paths().agent();
         let agent =
-            weir_agent::start(config.agent.clone(), append, log.topic.clone(), state, handles.clone()).await?;
+            weir_agent::start(config.agent.clone(), append, log.topic.clone(), state, handles.clone())
+                .await?;
         Ok(Self { agent, handles })
     }
 

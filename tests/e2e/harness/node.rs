@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -34,7 +34,11 @@ impl Role {
 /// The binary under test, not yet started and without settings of the test's
 /// own environment.
 pub(crate) fn weir() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    without_settings(Path::new(env!("CARGO_BIN_EXE_weir")))
+}
+
+fn without_settings(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
         command.env_remove(name);
     }
@@ -59,13 +63,22 @@ impl Node {
 
     /// Runs a role, with more flags or environment.
     pub(crate) fn start_with(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
-        let node = Self::spawn(scratch, role, more);
+        Self::start_program(Path::new(env!("CARGO_BIN_EXE_weir")), scratch, role, more)
+    }
+
+    /// Runs a role of a copy of the binary.
+    pub(crate) fn start_program(
+        program: &Path,
+        scratch: &Scratch,
+        role: Role,
+        more: impl FnOnce(&mut Command),
+    ) -> Self {
+        let node = Self::spawn(program, scratch, role, more);
         node.wait_until_ready();
         node
     }
 
-    /// Runs a role and only waits for its port.
-    pub(crate) fn spawn(scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+    fn spawn(program: &Path, scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
         let data = scratch.data();
         let address_file = data.join("run").join(format!("{}.addr", role.command()));
         let _ = fs::remove_file(&address_file);
@@ -74,7 +87,7 @@ impl Node {
             .create(true)
             .open(scratch.path(&format!("{}.stderr", role.command())))
             .expect("a file for its telemetry");
-        let mut command = weir();
+        let mut command = without_settings(program);
         command.arg(role.command()).arg("--data").arg(&data).args(["--listen", "127.0.0.1:0"]);
         if matches!(role, Role::All | Role::Agent) {
             command.arg("--tail").arg(scratch.tail());
