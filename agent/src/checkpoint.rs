@@ -75,6 +75,9 @@ pub(crate) struct Entry {
     /// Since when no such file is found, microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<i64>,
+    /// A copy of another file's content: never read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) copy: bool,
 }
 
 /// One source of a file.

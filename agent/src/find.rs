@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use crate::StartError;
 use crate::identity::Identity;
+use crate::rotation::original;
 
 /// A walk never goes deeper below a pattern's base.
 const DEPTH_MAX: usize = 32;
@@ -46,6 +47,8 @@ pub(crate) struct FoundFile {
     pub(crate) identity: Identity,
     /// Its size when it was found.
     pub(crate) size: u64,
+    /// The pattern means it only as a rotated file of this path.
+    pub(crate) rotated_from: Option<PathBuf>,
 }
 
 /// What a walk brought.
@@ -109,11 +112,24 @@ impl Pattern {
         Ok(Self { base, glob: Some(glob.compile_matcher()), depth })
     }
 
+    /// A rotated file belongs to the pattern of its original: who wrote it may
+    /// have renamed it before anybody looked.
     fn matches(&self, path: &Path) -> bool {
+        self.means(path) || self.original(path).is_some()
+    }
+
+    fn means(&self, path: &Path) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(path),
             None => path == self.base || path.parent() == Some(&self.base),
         }
+    }
+
+    fn original(&self, path: &Path) -> Option<PathBuf> {
+        if self.means(path) && self.glob.is_some() {
+            return None;
+        }
+        original(path).filter(|original| self.means(original))
     }
 
     fn walk(&self, excluded: &Path, found: &mut Found) {
@@ -123,19 +139,20 @@ impl Pattern {
             }
             Ok(metadata) => {
                 if self.glob.is_none() {
-                    found.add(self.base.clone(), self.base.is_symlink(), &metadata);
+                    found.add(self.base.clone(), self.base.is_symlink(), &metadata, None);
                 }
-                if let Some(parent) = self.base.parent() {
-                    found.directories.push(parent.to_owned());
-                }
+                self.walk_parent(excluded, found);
             }
             // It may be created later: watched where it would appear.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if let Some(parent) = self.base.parent().filter(|parent| parent.is_dir()) {
-                    found.directories.push(parent.to_owned());
-                }
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.walk_parent(excluded, found),
             Err(error) => found.errors.push((self.base.clone(), error)),
+        }
+    }
+
+    /// Looks for rotated files beside a single file.
+    fn walk_parent(&self, excluded: &Path, found: &mut Found) {
+        if let Some(parent) = self.base.parent().filter(|parent| parent.is_dir()) {
+            self.walk_directory(parent, 1, excluded, &mut Vec::new(), found);
         }
     }
 
@@ -186,7 +203,8 @@ impl Pattern {
                 }
             };
             if metadata.is_file() && matches {
-                found.add(path, kind.is_symlink(), &metadata);
+                let rotated_from = self.original(&path);
+                found.add(path, kind.is_symlink(), &metadata, rotated_from);
             } else if metadata.is_dir() && may_descend {
                 self.descend(&path, kind.is_symlink(), depth - 1, excluded, above, found);
             }
@@ -218,11 +236,11 @@ impl Pattern {
 
 impl Found {
     /// Adds a regular file, unless it was found under another name.
-    fn add(&mut self, path: PathBuf, linked: bool, metadata: &Metadata) {
+    fn add(&mut self, path: PathBuf, linked: bool, metadata: &Metadata, rotated_from: Option<PathBuf>) {
         let identity = Identity::of(metadata);
         if metadata.is_file() && self.seen.insert((identity.device, identity.inode)) {
             let path = if linked { fs::canonicalize(&path).unwrap_or(path) } else { path };
-            self.files.push(FoundFile { path, identity, size: metadata.len() });
+            self.files.push(FoundFile { path, identity, size: metadata.len(), rotated_from });
         }
     }
 }

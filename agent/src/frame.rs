@@ -14,6 +14,7 @@
 //! Not here: which source a stream is, and batches.
 
 mod cri;
+mod cut;
 mod record;
 
 #[cfg(test)]
@@ -26,7 +27,9 @@ use memchr::memchr;
 use weir_proto::limit::LINE_BYTES_MAX;
 use weir_proto::model::{ByteRange, flags};
 
-pub(crate) use record::{Cut, CutKind, Format, Frame, ReadAt, Sink, Stream};
+use cut::Cuts;
+pub(crate) use cut::{Cut, CutKind};
+pub(crate) use record::{Format, Frame, ReadAt, Sink, Stream};
 
 /// What one read asks for: enough to make its cost vanish, little enough to
 /// stay in a core's cache until it is framed.
@@ -47,7 +50,7 @@ pub(crate) struct Framer {
     /// No line ends in `[position, scanned)`.
     scanned: u64,
     streams: [StreamState; 3],
-    cuts: Vec<Cut>,
+    cuts: Cuts,
 }
 
 #[derive(Debug, Default)]
@@ -111,10 +114,10 @@ impl Framer {
 
     /// A file whose streams are settled up to the given positions.
     pub(crate) fn resume(format: Option<Format>, settled: &[(Stream, u64)], cuts: Vec<Cut>) -> Self {
+        let cuts = Cuts::new(cuts);
         let mut framer = Self::new(format);
         for &(stream, resume) in settled {
-            let continues =
-                cuts.iter().any(|cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end <= resume);
+            let continues = cuts.is_pending(stream, resume);
             framer.streams[stream.index()] =
                 StreamState { resume, first: Some(resume), open: None, continues };
         }
@@ -159,14 +162,7 @@ impl Framer {
 
     /// The cuts that a replay from the acknowledged ends would need.
     pub(crate) fn cuts_needed(&mut self, acknowledged: impl Fn(Stream) -> Option<u64>) -> Vec<Cut> {
-        let lowest = Stream::ALL.into_iter().filter_map(&acknowledged).min().unwrap_or(0);
-        self.cuts.retain(|cut| match cut.kind {
-            CutKind::Join => {
-                cut.resolved.is_none_or(|end| acknowledged(cut.stream).is_none_or(|held| held < end))
-            }
-            CutKind::Line | CutKind::PartialLine => cut.end >= lowest,
-        });
-        self.cuts.clone()
+        self.cuts.needed(acknowledged)
     }
 
     /// Reads on and hands complete records to `sink`. Answers with the end of
@@ -186,7 +182,7 @@ impl Framer {
         let window = sized(buffer, wanted);
         let read = file.read_at(window, self.position)?;
         let end = self.position + read as u64;
-        let cut = self.cut_after(self.position).is_some_and(|cut| cut <= end);
+        let cut = self.cuts.inside(self.position).is_some_and(|cut| cut <= end);
         if read > known || cut {
             self.frame(&window[..read], known, now, sink);
         }
@@ -199,7 +195,7 @@ impl Framer {
         let base = self.position;
         let (mut at, mut search) = (0, known);
         loop {
-            let forced = self.cut_after(base + at as u64).map(|end| index(end - base));
+            let forced = self.cuts.inside(base + at as u64).map(|end| index(end - base));
             let limit = forced.map_or(window.len(), |end| end.min(window.len()));
             let newline = window.get(search..limit).and_then(|bytes| memchr(b'\n', bytes));
             let (text_end, line_end, ending) = match newline {
@@ -222,7 +218,7 @@ impl Framer {
         now: Duration,
         sink: &mut impl Sink,
     ) -> io::Result<u64> {
-        let forced = self.cut_after(self.position);
+        let forced = self.cuts.inside(self.position);
         let wanted = forced.map_or(BLOCK_BYTES, |end| index(end - self.scanned).min(BLOCK_BYTES));
         let block = sized(buffer, wanted);
         let read = file.read_at(block, self.scanned)?;
@@ -258,9 +254,9 @@ impl Framer {
 
     fn plain_line(&mut self, line: RawLine<'_>, sink: &mut impl Sink) {
         let start = line.range.start;
-        let continues = self.cut_at(start).is_some();
+        let continues = self.cuts.ending_at(start).is_some();
         if line.ending == Ending::Cut {
-            self.describe_cut(line.range.end, Stream::File, CutKind::Line);
+            self.cuts.describe(line.range.end, Stream::File, CutKind::Line);
         }
         let state = &mut self.streams[Stream::File.index()];
         if start < state.resume {
@@ -290,9 +286,9 @@ impl Framer {
         let stream = part.stream;
         if line.ending == Ending::Cut {
             let kind = if part.partial { CutKind::PartialLine } else { CutKind::Line };
-            self.describe_cut(line.range.end, stream, kind);
+            self.cuts.describe(line.range.end, stream, kind);
         }
-        let join_ends = self.join_cut_at(stream, line.range.end);
+        let join_ends = self.cuts.ends_join(stream, line.range.end);
         let state = &mut self.streams[stream.index()];
         if line.range.start < state.resume {
             return;
@@ -318,7 +314,7 @@ impl Framer {
     }
 
     fn part(&self, line: &RawLine<'_>) -> Part {
-        if let Some(cut) = self.cut_at(line.range.start) {
+        if let Some(cut) = self.cuts.ending_at(line.range.start) {
             let partial = cut.kind == CutKind::PartialLine;
             return Part { stream: cut.stream, partial, timestamp_nanos: None, text_at: 0, after_cut: true };
         }
@@ -344,7 +340,7 @@ impl Framer {
     /// A CRI line that is a record of its own: the common case, not copied.
     fn whole_record(&mut self, line: RawLine<'_>, part: Part, continues: bool, sink: &mut impl Sink) {
         let Part { stream, text_at, timestamp_nanos, .. } = part;
-        self.resolve_join(stream, line.range.end);
+        self.cuts.resolve(stream, line.range.end);
         let (mut text, mut bits) = (&line.head[text_at..], 0);
         if let Some(stripped) = line.stripped()
             && let Some(rest) = stripped.get(text_at..)
@@ -370,7 +366,7 @@ impl Framer {
     /// Hands on the open record of `stream` as it is.
     fn close(&mut self, stream: Stream, bits: i32, crlf: bool, sink: &mut impl Sink) {
         let Some(open) = self.streams[stream.index()].open.take() else { return };
-        self.resolve_join(stream, open.end);
+        self.cuts.resolve(stream, open.end);
         let mut bits = bits | flag(open.continues, flags::CONTINUATION);
         let mut text = open.text.as_slice();
         let dropped = open.dropped_at.map(|at| ByteRange::new(at, open.end));
@@ -392,9 +388,7 @@ impl Framer {
     /// Decides that the unfinished line ends at `end` for want of growth. The
     /// next [`Self::advance`] frames it so.
     pub(crate) fn cut_line(&mut self, end: u64) {
-        let cut = Cut { end, stream: Stream::File, kind: CutKind::Line, resolved: None };
-        let at = self.cuts.partition_point(|held| held.end < end);
-        self.cuts.insert(at, cut);
+        self.cuts.insert(end, Stream::File, CutKind::Line);
     }
 
     /// Cuts the joined records whose last part came before `before`. True when
@@ -410,8 +404,7 @@ impl Framer {
             any = true;
             self.close(stream, flags::CUT | flags::PARTIAL, false, sink);
             self.streams[stream.index()].continues = true;
-            let at = self.cuts.partition_point(|held| held.end < end);
-            self.cuts.insert(at, Cut { end, stream, kind: CutKind::Join, resolved: None });
+            self.cuts.insert(end, stream, CutKind::Join);
         }
         any
     }
@@ -426,36 +419,6 @@ impl Framer {
     pub(crate) fn abandon_joins(&mut self, sink: &mut impl Sink) {
         for stream in Stream::ALL {
             self.close(stream, flags::PARTIAL, false, sink);
-        }
-    }
-
-    /// The place inside a line that begins at `start` where it was cut.
-    fn cut_after(&self, start: u64) -> Option<u64> {
-        let inside = |cut: &&Cut| cut.kind != CutKind::Join && cut.end > start;
-        self.cuts.iter().find(inside).map(|cut| cut.end)
-    }
-
-    /// The cut that ended the line before the one that begins at `start`.
-    fn cut_at(&self, start: u64) -> Option<&Cut> {
-        self.cuts.iter().find(|cut| cut.kind != CutKind::Join && cut.end == start)
-    }
-
-    fn join_cut_at(&self, stream: Stream, end: u64) -> bool {
-        self.cuts.iter().any(|cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end == end)
-    }
-
-    fn describe_cut(&mut self, end: u64, stream: Stream, kind: CutKind) {
-        for cut in self.cuts.iter_mut().filter(|cut| cut.kind != CutKind::Join && cut.end == end) {
-            (cut.stream, cut.kind) = (stream, kind);
-        }
-    }
-
-    /// The stream's next record after a cut join ends at `end`: once that is
-    /// acknowledged, the cut is no longer needed.
-    fn resolve_join(&mut self, stream: Stream, end: u64) {
-        let joins = |cut: &&mut Cut| cut.kind == CutKind::Join && cut.stream == stream && cut.end < end;
-        for cut in self.cuts.iter_mut().filter(joins) {
-            cut.resolved.get_or_insert(end);
         }
     }
 }

@@ -60,6 +60,12 @@ impl Fingerprint {
         self.bytes < FINGERPRINT_BYTES && (self.bytes as u64) < seen
     }
 
+    /// True when it says enough to know a copy of `size` bytes by it: all of
+    /// the copy, or as much as a fingerprint holds.
+    pub(crate) fn tells(&self, size: u64) -> bool {
+        self.bytes == FINGERPRINT_BYTES || (self.bytes > 0 && self.bytes as u64 == size)
+    }
+
     /// Compares the file's beginning; `None` if it differs, else the
     /// fingerprint grown to what is there now.
     pub(crate) fn verify(&self, file: &impl ReadAt) -> io::Result<Option<Self>> {

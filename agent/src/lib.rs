@@ -25,6 +25,7 @@ mod lane;
 mod mark;
 mod metric;
 mod reader;
+mod rotation;
 mod send;
 mod tail;
 mod watch;

@@ -63,6 +63,9 @@ pub(crate) struct Tail {
     pub(crate) floor: Option<i64>,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
+    /// It holds what was read from another file, which was then cut off: it is
+    /// never read.
+    pub(crate) copy: bool,
     /// Something of it must be durable before what was framed is sent.
     pub(crate) undurable: bool,
     /// Where it was first found.
@@ -109,6 +112,7 @@ impl Tail {
             gone: None,
             floor: identity.birth,
             size: metadata.len(),
+            copy: false,
             undurable: false,
             path,
             fingerprint: Fingerprint::default(),
@@ -145,6 +149,7 @@ impl Tail {
             gone: entry.gone,
             floor,
             size: length_min,
+            copy: entry.copy,
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
@@ -182,7 +187,21 @@ impl Tail {
             streams,
             cuts,
             gone: self.gone,
+            copy: self.copy,
         }
+    }
+
+    /// The file is a copy of another: known, so that it is not read later.
+    pub(crate) fn into_copy(mut self) -> Self {
+        self.copy = true;
+        self.file = None;
+        self
+    }
+
+    /// True when `file`, of `size` bytes, holds what this one held. In doubt it
+    /// is another file: lines twice can be seen, lines lost cannot.
+    pub(crate) fn is_copied_in(&self, file: &File, size: u64) -> io::Result<bool> {
+        Ok(!self.copy && self.fingerprint.tells(size) && self.fingerprint.verify(file)?.is_some())
     }
 
     /// True while its descriptor is held.

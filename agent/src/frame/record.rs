@@ -48,32 +48,6 @@ impl Stream {
     }
 }
 
-/// A place where a record was ended by time and not by content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Cut {
-    /// The first byte after the cut record.
-    pub(crate) end: u64,
-    /// Whose record it was.
-    pub(crate) stream: Stream,
-    /// What was unfinished.
-    pub(crate) kind: CutKind,
-    /// Of a cut join: the end of the stream's next record, once framed.
-    #[serde(skip)]
-    pub(crate) resolved: Option<u64>,
-}
-
-/// What was unfinished when it was cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum CutKind {
-    /// A line without its newline.
-    Line,
-    /// The same; the line is a part of a joined record, not its last.
-    PartialLine,
-    /// A joined record without its last part.
-    Join,
-}
-
 /// One framed record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {

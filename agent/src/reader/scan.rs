@@ -74,7 +74,7 @@ impl Reader {
                 }
             }
         }
-        match self.adopt(&found.path, now) {
+        match self.adopt(found, now) {
             Ok(key) => Some(key),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -88,6 +88,9 @@ impl Reader {
     /// False: what stands there has another content.
     fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
         let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
+        if tail.copy {
+            return Ok(true);
+        }
         if tail.has_shrunk(size) {
             return Ok(false);
         }
@@ -105,19 +108,39 @@ impl Reader {
         Ok(same)
     }
 
-    /// Begins a new incarnation with the file at `path`.
-    fn adopt(&mut self, path: &Path, now: Moment) -> io::Result<FileKey> {
+    /// Begins a new incarnation with a found file, unless it is a copy that
+    /// was made to cut off the original (logrotate's `copytruncate`).
+    fn adopt(&mut self, found: &FoundFile, now: Moment) -> io::Result<FileKey> {
+        let path = &found.path;
         let file = File::open(path)?;
         let metadata = file.metadata()?;
         if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
             return Ok(key);
         }
         let key = self.files.next_key();
+        if self.is_copy(found, &file, metadata.len())? {
+            tracing::info!(path = %path.display(), "the file is a copy of one that was read, leaving it alone");
+            self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now).into_copy());
+            self.dirty.insert(key);
+            return Ok(key);
+        }
         self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now));
         self.dirty.insert(key);
         self.discovered = true;
         self.queue(key, false);
         Ok(key)
+    }
+
+    /// True when a rotated file, never seen under its original name, holds what
+    /// was read under that name.
+    fn is_copy(&self, found: &FoundFile, file: &File, size: u64) -> io::Result<bool> {
+        let Some(original) = &found.rotated_from else { return Ok(false) };
+        for tail in self.files.iter().filter(|tail| tail.last_path == *original) {
+            if tail.is_copied_in(file, size)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The incarnation is over: the file shrank or has another beginning.

@@ -165,6 +165,8 @@ fn resource<'a>(source: &'a Source, key: &str) -> Option<&'a str> {
 struct Ingested {
     rows: BTreeMap<SourceId, Vec<Row>>,
     sources: BTreeMap<SourceId, Source>,
+    /// The sources in the order in which they came.
+    order: Vec<SourceId>,
     covered: BTreeMap<SourceId, RangeSet>,
     duplicates: usize,
 }
@@ -205,17 +207,17 @@ impl Ingested {
             let covered = self.covered.entry(source.id).or_default();
             assert_eq!(covered.hole_before(source.covered), None, "{:?} of {covered:?}", source.covered);
             covered.insert(source.covered);
-            self.sources.insert(source.id, source.clone());
+            if self.sources.insert(source.id, source.clone()).is_none() {
+                self.order.push(source.id);
+            }
         }
     }
 
     /// The texts of the sources asked for, with cut records put together again.
     fn of(&self, wanted: impl Fn(&Source) -> bool) -> Vec<String> {
         let mut texts = Vec::new();
-        for (id, rows) in &self.rows {
-            if !wanted(&self.sources[id]) {
-                continue;
-            }
+        for id in self.order.iter().filter(|id| wanted(&self.sources[*id])) {
+            let Some(rows) = self.rows.get(id) else { continue };
             let mut whole: Vec<Vec<u8>> = Vec::new();
             let mut end = 0;
             for row in rows {
