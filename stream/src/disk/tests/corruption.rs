@@ -15,7 +15,7 @@ use crate::disk::files::simulated::SimulatedFiles;
 use crate::disk::frame::{self, HEAD_BYTES};
 use crate::disk::segment::{HEADER_BYTES, Seed};
 use crate::disk::watermark::WATERMARK_BYTES;
-use crate::{Offset, ReadError, Record, Subscribe};
+use crate::{Offset, ReadError, ReadLimit, Record, Subscribe};
 
 const PAYLOAD: usize = 100;
 const END: u64 = 8;
@@ -145,7 +145,7 @@ fn without_a_watermark_a_cut_last_segment_is_a_torn_write() {
     let size = image.content(&place().segment(6)).unwrap().len();
     for at in 0..=size {
         let whole = END - touched(6, at..size).len() as u64;
-        for zeros in [0, 1, 31, 32, 500, 5000] {
+        for zeros in [0, 31, 500] {
             let files = image.copy();
             files.remove(&place().watermark()).unwrap();
             files.damage(&place().segment(6), |bytes| {
@@ -248,7 +248,8 @@ fn a_payload_full_of_forged_heads_does_not_keep_a_reader_busy() {
     let seed = Seed::new(&partition(), 0);
     let claim = Record { payload: vec![0; 1 << 20].into(), ..Record::default() };
     let mut forged = Vec::new();
-    frame::put_front(&mut forged, seed, 1, &claim);
+    // The offset that is looked for, so that each is a candidate.
+    frame::put_front(&mut forged, seed, 0, &claim);
     assert_eq!(forged.len(), HEAD_BYTES);
     let payload = forged.repeat((4 << 20) / HEAD_BYTES);
     let file_bytes = payload.len() as u64;
@@ -259,7 +260,9 @@ fn a_payload_full_of_forged_heads_does_not_keep_a_reader_busy() {
         let read = log.reader().read(&partition(), Offset(0), NOW).await;
         assert!(matches!(read, Err(ReadError::Corrupt { next: Offset(1), .. })), "{read:?}");
         let read = files.read_bytes() - before;
-        assert!(read < 100 * file_bytes, "{read} bytes were read of a file of {file_bytes}");
+        // It was searched for, and given up.
+        let bounds = 4 * file_bytes..100 * file_bytes;
+        assert!(bounds.contains(&read), "{read} bytes were read of a file of {file_bytes}");
     });
 }
 
@@ -284,18 +287,25 @@ fn a_segment_holds_nothing_of_the_next_ones() {
             bytes.extend_from_slice(&stray);
         });
         check(&files, END, END, &[2], &format!("stray frame of offset {offset} behind damage"));
+        let files = image();
+        files.damage(&place().segment(0), |bytes| {
+            bytes.truncate(frame_of(2).1.start);
+            bytes.extend_from_slice(&stray);
+        });
+        check(&files, END, END, &[2], &format!("stray frame of offset {offset} in the place of another"));
     }
 }
 
 #[test]
 fn a_frame_that_stands_twice_is_read_once() {
-    let files = image();
     let stray = frame_bytes(6, 6, &record(99, 10));
-    files.damage(&place().segment(6), |bytes| {
-        let at = frame_of(7).1.start;
-        bytes.splice(at..at, stray);
-    });
-    check(&files, END, END, &[], "record 6 twice");
+    for at in [frame_of(7).1.start, frame_of(7).1.end] {
+        let files = image();
+        files.damage(&place().segment(6), |bytes| {
+            bytes.splice(at..at, stray.clone());
+        });
+        check(&files, END, END, &[], &format!("record 6 again at {at}"));
+    }
 }
 
 #[test]
@@ -303,14 +313,18 @@ fn a_reader_notices_that_the_log_was_replaced() {
     let files = image();
     let reader = other_process(&files);
     run(async {
-        read_all(&reader).await;
+        // One by one, so that the reader remembers where each begins.
+        for offset in 0..END {
+            let limit = ReadLimit { bytes: 1, ..NOW };
+            reader.read(&partition(), Offset(offset), limit).await.unwrap();
+        }
         for base in BASES {
             let records = (base..base + 3).map(|n| frame_bytes(base, n, &record(n, 33)));
             let header = crate::disk::segment::header(&partition(), base);
             let content = header.into_iter().chain(records.flatten()).collect();
             files.damage(&place().segment(base), |bytes| *bytes = content);
         }
-        for offset in [2, 1, 7, 4] {
+        for offset in [7, 5, 2, 4] {
             let read = reader.read(&partition(), Offset(offset), NOW).await.unwrap();
             assert_eq!(read[0].record, record(offset, 33), "offset {offset}");
         }
