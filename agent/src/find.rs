@@ -47,7 +47,7 @@ pub(crate) struct FoundFile {
     pub(crate) identity: Identity,
     /// Its size when it was found.
     pub(crate) size: u64,
-    /// The pattern means it only as a rotated file of this path.
+    /// Its name is that of a rotated file, which was at this path before.
     pub(crate) rotated_from: Option<PathBuf>,
 }
 
@@ -126,9 +126,6 @@ impl Pattern {
     }
 
     fn original(&self, path: &Path) -> Option<PathBuf> {
-        if self.means(path) && self.glob.is_some() {
-            return None;
-        }
         original(path).filter(|original| self.means(original))
     }
 

@@ -30,7 +30,7 @@ fn strip_number_or_time(name: &str) -> Option<&str> {
 fn is_ending(text: &str) -> bool {
     let digits = text.bytes().filter(u8::is_ascii_digit).count();
     let is_number = (1..=4).contains(&digits) && digits == text.len();
-    let is_time = (8..=20).contains(&digits) && (text.starts_with("19") || text.starts_with("20"));
+    let is_time = (8..=23).contains(&digits) && (text.starts_with("19") || text.starts_with("20"));
     (is_number || is_time) && text.ends_with(|c: char| c.is_ascii_digit())
 }
 
@@ -51,7 +51,7 @@ mod tests {
         check("a.log-20260131", Some("a.log"));
         check("a.log.2026-01-31", Some("a.log"));
         check("0.log.20260131-235959", Some("0.log"));
-        check("0.log.20260131-235959000000000", None);
+        check("0.log.20260131-235959000000001", Some("0.log"));
         check("app.2026-01-31T10:00:00", Some("app"));
         check("syslog.1", Some("syslog"));
         check("a.log", None);

@@ -93,6 +93,45 @@ fn a_renamed_file_is_read_to_its_end_and_its_successor_from_its_start() {
 }
 
 #[test]
+fn files_rotated_while_nobody_looked_are_read() {
+    let scratch = Scratch::new("missed");
+    let file = scratch.input("a.log");
+    append(&file, "seen\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(1);
+    node.kill();
+    for generation in 0..3 {
+        append(&file, format!("missed {generation}\n"));
+        fs::rename(&file, scratch.input(&format!("a.log.{generation}"))).expect("renamed");
+    }
+    append(&file, "end\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(5);
+    let rows = node.rows("SELECT body FROM logs ORDER BY body");
+    assert_eq!(rows, ["end", "missed 0", "missed 1", "missed 2", "seen"].map(|body| [json!(body)]));
+}
+
+#[test]
+fn a_file_that_was_copied_and_cut_off_is_not_read_twice() {
+    let scratch = Scratch::new("copytruncate");
+    let file = scratch.input("a.log");
+    let before: String = (0..200).map(|n| format!("line {n} before\n")).collect();
+    append(&file, &before);
+    let node = Node::start(&scratch);
+    node.wait_for_rows(200);
+    fs::copy(&file, scratch.input("a.log.1")).expect("copied");
+    fs::OpenOptions::new().write(true).open(&file).expect("opens").set_len(0).expect("cut off");
+    append(&file, "after\n");
+    node.wait_for_rows(201);
+    node.kill();
+    append(&file, "later\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(202);
+    assert_eq!(node.number("SELECT count(*) FROM logs"), 202);
+    assert_eq!(node.number("SELECT count(DISTINCT body) FROM logs"), 202);
+}
+
+#[test]
 fn a_restart_goes_on_where_the_last_one_ended() {
     let scratch = Scratch::new("restart");
     let file = scratch.input("a.log");
