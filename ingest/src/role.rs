@@ -28,7 +28,7 @@ use crate::metrics::IngestMetrics;
 use crate::partition::Reader;
 
 /// How often new partitions are looked for.
-const DISCOVERY: Duration = Duration::from_secs(5);
+const DISCOVERY: Duration = Duration::from_secs(2);
 
 /// How long readers may take to end. They end at their next wait.
 const READERS_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,1 +1,259 @@
+//! The whole crate on the real event log, catalog and object store, with what
+//! can go wrong on the way.
 
+mod doubles;
+mod site;
+
+use std::time::Duration;
+
+use weir_proto::model::{ByteRange, SourceId, TenantId, drop_reason};
+use weir_proto::schema::log::TABLE;
+use weir_runtime::{Clock, Handles};
+use weir_storage::catalog::TimeRange;
+use weir_storage::file;
+use weir_storage::object::Objects;
+use weir_stream::Subscribe;
+
+use doubles::{Fault, FaultyCatalog, MemoryLog};
+use site::{Site, message, until};
+
+#[tokio::test]
+async fn lines_become_live_rows_and_then_files() {
+    let site = Site::new(2).await;
+    site.append(0, message(1, 0, &["a", "b"])).await;
+    site.append(1, message(2, 0, &[r#"{"msg":"c","level":"info"}"#])).await;
+    let ingest = site.start().await;
+    until("rows are live", async || site.live(&ingest).await == ["a", "b", "c"]).await;
+    assert_eq!(ingest.health().check(), Ok(()));
+    assert_eq!(site.stored().await, [""; 0], "the interval is an hour");
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.stored().await, ["a", "b", "c"]);
+
+    let snapshot = site.snapshot().await;
+    assert_eq!(snapshot.next_offsets.values().copied().collect::<Vec<_>>(), [1, 1]);
+    let entry = &snapshot.files[0];
+    let footer = file::read_footer(&site.objects.read(&entry.path).await.unwrap()).unwrap();
+    assert_eq!(footer.offsets.len(), 2);
+    assert_eq!(footer.layouts.len(), 1);
+    assert_eq!(site.catalog.layouts().await.unwrap(), footer.layouts);
+    assert_eq!(footer.ranges[0].sources[&SourceId::from_u128(1)].end(), 4);
+    let delivery = site.catalog.delivery(&TenantId::default()).await.unwrap();
+    assert_eq!(delivery.len(), 2);
+    assert_eq!(delivery[0].cover.resource, [("service.name".to_owned(), "shop".to_owned())]);
+    // The leases are given back: another owner need not wait.
+    let other = site.catalog.lease(&site.partition(0), "other", 0, Duration::from_secs(1)).await;
+    assert!(other.is_ok(), "{other:?}");
+}
+
+#[tokio::test]
+async fn a_killed_ingester_reads_again_and_drops_what_is_stored() {
+    let site = Site::new(1).await;
+    site.append(0, message(1, 0, &["a", "b"])).await;
+    let first = site.start().await;
+    until("rows are live", async || site.live(&first).await == ["a", "b"]).await;
+    first.stop(Duration::from_secs(30)).await;
+    // Sent again in another cut, as after an answer that was lost.
+    site.append(0, message(1, 2, &["b", "c"])).await;
+    let handles = Handles::new("killed");
+    let killed = site.start_with(site.catalog.clone(), "", handles.clone()).await;
+    until("the new row is live", async || site.live(&killed).await == ["c"]).await;
+    site::kill(&handles).await;
+    assert_eq!(site.stored().await, ["a", "b"], "nothing was flushed");
+    let ingest = site.start().await;
+    until("it is live again", async || site.live(&ingest).await == ["c"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.stored().await, ["a", "b", "c"]);
+    assert_eq!(site.gaps().await, []);
+}
+
+#[tokio::test]
+async fn flushes_come_by_themselves_and_the_log_is_trimmed() {
+    let mut site = Site::new(1).await;
+    site.config.flush_interval.0 = Duration::from_millis(20);
+    let ingest = site.start().await;
+    site.append(0, message(1, 0, &["a"])).await;
+    until("the row is stored", async || site.stored().await == ["a"]).await;
+    until("it is no longer live", async || site.live(&ingest).await.is_empty()).await;
+    // A mark alone moves the offset.
+    site.append(0, message(1, 2, &[])).await;
+    until("the offset moves", async || site.snapshot().await.next_offsets.values().all(|next| *next == 2))
+        .await;
+    assert_eq!(site.snapshot().await.files.len(), 1);
+    ingest.stop(Duration::from_secs(30)).await;
+}
+
+#[tokio::test]
+async fn who_is_overtaken_stores_nothing_twice() {
+    let site = Site::new(1).await;
+    site.append(0, message(1, 0, &["a", "b"])).await;
+    let slow = site.start().await;
+    until("rows are live", async || site.live(&slow).await == ["a", "b"]).await;
+    // To another host's clock the lease has run out.
+    let handles = Handles::new("other");
+    let later = Clock::manual(Clock::system().now_micros() + 3_600_000_000);
+    let handles = Handles { clock: later, ..handles };
+    let other = site.start_with(site.catalog.clone(), "other", handles).await;
+    until("the other has them", async || site.live(&other).await == ["a", "b"]).await;
+    other.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.stored().await, ["a", "b"]);
+    slow.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.stored().await, ["a", "b"], "the slow one's publication is refused");
+}
+
+#[tokio::test]
+async fn an_overtaken_ingester_starts_anew_and_goes_on() {
+    let mut site = Site::new(1).await;
+    site.append(0, message(1, 0, &["a"])).await;
+    let catalog = FaultyCatalog::new(site.catalog.clone()).await;
+    catalog.faults([Fault::Overtaken]);
+    site.config.flush_interval.0 = Duration::from_millis(20);
+    let ingest = site.start_with(catalog, "", Handles::new("overtaken")).await;
+    until("the other's commit stands", async || site.snapshot().await.next_offsets.values().eq(&[1])).await;
+    site.append(0, message(1, 2, &["b"])).await;
+    until("what follows is stored", async || site.stored().await == ["b"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.stored().await, ["b"]);
+    // The refused attempt left no object.
+    assert_eq!(site.objects.list().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_found_out() {
+    for faults in [
+        vec![Fault::UnknownDone],
+        vec![Fault::UnknownNotDone],
+        vec![Fault::Unreachable, Fault::UnknownNotDone, Fault::UnknownDone],
+    ] {
+        let mut site = Site::new(1).await;
+        site.append(0, message(1, 0, &["a", "b"])).await;
+        let catalog = FaultyCatalog::new(site.catalog.clone()).await;
+        catalog.faults(faults.clone());
+        site.config.flush_interval.0 = Duration::from_millis(20);
+        let ingest = site.start_with(catalog.clone(), "", Handles::new("unknown")).await;
+        until("the rows are stored", async || site.stored().await == ["a", "b"]).await;
+        site.append(0, message(1, 4, &["c"])).await;
+        until("and those after", async || site.stored().await == ["a", "b", "c"]).await;
+        ingest.stop(Duration::from_secs(30)).await;
+        assert!(catalog.is_spent(), "{faults:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_loses_nothing() {
+    let mut site = Site::new(1).await;
+    site.config.flush_interval.0 = Duration::from_millis(20);
+    site.append(0, message(1, 0, &["a", "b"])).await;
+    // A file where the tenant's directory belongs: every put fails.
+    let obstacle = site.objects.root().join("default");
+    std::fs::write(&obstacle, "in the way").unwrap();
+    let ingest = site.start().await;
+    until("it is said", async || ingest.health().check().is_err_and(|why| why.contains("cannot store")))
+        .await;
+    assert_eq!(site.live(&ingest).await, ["a", "b"]);
+    assert_eq!(site.stored().await, [""; 0]);
+    std::fs::remove_file(&obstacle).unwrap();
+    until("the rows are stored", async || site.stored().await == ["a", "b"]).await;
+    until("it is fine again", async || ingest.health().check().is_ok()).await;
+    ingest.stop(Duration::from_secs(30)).await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_damaged_is_kept_aside_and_named() {
+    let site = Site::new(1).await;
+    site.append(0, message(1, 0, &["a"])).await;
+    let mut damaged = message(1, 2, &["b"]);
+    damaged.payload = bytes::Bytes::from_static(b"\0not a batch");
+    site.append(0, damaged).await;
+    site.append(0, message(1, 2, &["b"])).await;
+    let ingest = site.start().await;
+    until("the others are live", async || site.live(&ingest).await == ["a", "b"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    let gaps = site.gaps().await;
+    assert_eq!(gaps, [("weir.logs/0".to_owned(), ByteRange::new(1, 2), drop_reason::UNDECODABLE.to_owned())]);
+    let kept = std::fs::read(site.dead_letters("").join("weir.logs-0-1.message")).unwrap();
+    assert!(kept.ends_with(b"\n\0not a batch"));
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_version_is_waited_for() {
+    let site = Site::new(2).await;
+    site.append(0, message(1, 0, &["a"])).await;
+    let mut newer = message(1, 2, &["b"]);
+    for (key, value) in &mut newer.headers {
+        if key == "weir-schema" {
+            *value = bytes::Bytes::from_static(b"2");
+        }
+    }
+    site.append(0, newer).await;
+    site.append(1, message(2, 0, &["x"])).await;
+    let ingest = site.start().await;
+    until("it is said", async || ingest.health().check().is_err_and(|why| why.contains("upgrade"))).await;
+    until("the rest is live", async || site.live(&ingest).await == ["a", "x"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.snapshot().await.next_offset(&site.partition(0)), 1, "the message is still to come");
+    assert_eq!((site.gaps().await, site.stored().await), (vec![], vec!["a".to_owned(), "x".to_owned()]));
+}
+
+#[tokio::test]
+async fn offsets_that_the_log_lost_are_named() {
+    let site = Site::new(1).await;
+    let log = MemoryLog::new(3, [message(1, 0, &["a"]), message(1, 2, &["b"]), message(1, 4, &["c"])]);
+    log.corrupt(4);
+    let ingest = site.start_on(log, site.catalog.clone(), "", Handles::new("gaps")).await;
+    until("what is left is live", async || site.live(&ingest).await == ["a", "c"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    let source = SourceId::from_u128(1).to_string();
+    assert_eq!(
+        site.gaps().await,
+        [
+            ("weir.logs/0".to_owned(), ByteRange::new(0, 3), drop_reason::LOG_GAP.to_owned()),
+            ("weir.logs/0".to_owned(), ByteRange::new(4, 5), drop_reason::LOG_CORRUPT.to_owned()),
+            (source, ByteRange::new(2, 4), drop_reason::HOLE.to_owned()),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_log_that_was_replaced_is_not_read() {
+    let site = Site::new(1).await;
+    let log = MemoryLog::new(0, [message(1, 0, &["a"]), message(1, 2, &["b"])]);
+    let first = site.start_on(log, site.catalog.clone(), "", Handles::new("first")).await;
+    until("rows are live", async || site.live(&first).await == ["a", "b"]).await;
+    first.stop(Duration::from_secs(30)).await;
+    let replaced = MemoryLog::new(0, [message(9, 0, &["z"])]);
+    let ingest = site.start_on(replaced, site.catalog.clone(), "", Handles::new("second")).await;
+    until("it is said", async || ingest.health().check().is_err_and(|why| why.contains("replaced"))).await;
+    assert_eq!(site.live(&ingest).await, [""; 0]);
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!((site.stored().await, site.gaps().await), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn partitions_that_are_added_are_read() {
+    let site = Site::new(1).await;
+    let ingest = site.start().await;
+    site.log.ensure_topic(&site.topic, 2).unwrap();
+    site.append(1, message(1, 0, &["a"])).await;
+    until("the row is live", async || site.live(&ingest).await == ["a"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.log.reader().partitions(&site.topic).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused() {
+    let mut site = Site::new(1).await;
+    site.config.lease.0 = Duration::ZERO;
+    let refused = crate::start(
+        site.config.clone(),
+        std::sync::Arc::new(site.log.reader()),
+        site.topic.clone(),
+        site.catalog.clone(),
+        site.objects.clone(),
+        site.dead_letters(""),
+        Handles::new("refused"),
+    );
+    assert_eq!(refused.await.unwrap_err().to_string(), "ingest.lease must be at least 1s");
+    assert!(
+        site.catalog.snapshot(&TenantId::default(), TABLE, TimeRange::ALL).await.unwrap().files.is_empty()
+    );
+}

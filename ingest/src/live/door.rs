@@ -40,3 +40,46 @@ async fn logs(State(live): State<Arc<Live>>, body: Bytes) -> Response {
 fn refuse(status: StatusCode, error: &WireError) -> Response {
     (status, chain(error)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use weir_runtime::Metrics;
+    use weir_storage::catalog::{Lease, LogPartition, Progress};
+    use weir_storage::live::LiveCache;
+    use weir_storage::live::wire::LiveResponse;
+
+    use super::*;
+    use crate::metrics::IngestMetrics;
+
+    async fn ask(live: &Arc<Live>, body: Bytes) -> (StatusCode, Bytes) {
+        let response = logs(State(live.clone()), body).await;
+        let status = response.status();
+        (status, response.into_body().collect().await.expect("a body in memory").to_bytes())
+    }
+
+    #[tokio::test]
+    async fn an_answer_fills_a_cache() {
+        let live = Arc::new(Live::new(IngestMetrics::register(&Metrics::new())));
+        let partition = LogPartition { topic: "weir.logs".to_owned(), partition: 0 };
+        let lease = Lease { partition: partition.clone(), owner: "me".to_owned(), epoch: 1, until_micros: 0 };
+        let stored = Progress { next_offset: Some(7), ..Progress::default() };
+        live.begin(lease, &stored);
+        let mut cache = LiveCache::new();
+        let request = cache.request();
+        let (status, bytes) = ask(&live, request.encode().expect("encodes")).await;
+        assert_eq!(status, StatusCode::OK);
+        let response = LiveResponse::decode(&bytes).expect("decodes");
+        assert_eq!(response.floors[&partition], 7);
+        cache.apply(&request, response).expect("applies");
+        assert_eq!(cache.request().have[&partition], 7);
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_refused() {
+        let live = Arc::new(Live::new(IngestMetrics::register(&Metrics::new())));
+        let (status, why) = ask(&live, Bytes::from_static(b"{")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(why.starts_with(b"malformed request"), "{why:?}");
+    }
+}

@@ -1,0 +1,210 @@
+//! A catalog that fails on demand, and a log with holes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use weir_proto::model::{LayoutId, TenantId};
+use weir_storage::catalog::sqlite::SqliteCatalog;
+use weir_storage::catalog::{
+    Advance, Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Progress, Snapshot, TimeRange,
+};
+use weir_stream::{
+    Offset, Partition, ReadError, ReadLimit, Record, StoredRecord, Subscribe, Topic, Watermarks,
+};
+
+/// What happens to a publication.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// It fails, nothing is changed.
+    Unreachable,
+    /// It is committed and nobody hears of it.
+    UnknownDone,
+    /// It is not committed, and nobody hears of that.
+    UnknownNotDone,
+    /// Somebody else takes the partitions first, and advances them as far.
+    Overtaken,
+}
+
+/// A catalog whose next publications fail in a chosen way.
+pub(super) struct FaultyCatalog {
+    inner: Arc<dyn Catalog>,
+    /// Every call of it fails.
+    closed: SqliteCatalog,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl FaultyCatalog {
+    pub(super) async fn new(inner: Arc<dyn Catalog>) -> Arc<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let closed = SqliteCatalog::open(&directory.path().join(Path::new("closed"))).await.unwrap();
+        closed.close().await;
+        Arc::new(Self { inner, closed, faults: Mutex::default() })
+    }
+
+    pub(super) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.faults.lock().unwrap().is_empty()
+    }
+
+    async fn unreachable(&self, commit: &Commit) -> CatalogError {
+        self.closed.publish(commit).await.expect_err("it is closed")
+    }
+
+    async fn unknown(&self, commit: &Commit) -> CatalogError {
+        match self.unreachable(commit).await {
+            CatalogError::Query { source, .. } => CatalogError::CommitUnknown { source },
+            other => other,
+        }
+    }
+
+    async fn overtake(&self, commit: &Commit) {
+        let mut other = Commit { now_micros: commit.now_micros, ..Commit::default() };
+        let mut leases = Vec::new();
+        let lasts = Duration::from_secs(1);
+        for advance in &commit.advances {
+            let lease =
+                self.inner.lease(&advance.partition, "other", i64::MAX - 1_000_000, lasts).await.unwrap();
+            other.advances.push(Advance { epoch: lease.epoch, ..advance.clone() });
+            leases.push(lease);
+        }
+        self.inner.publish(&other).await.unwrap();
+        for lease in &leases {
+            self.inner.release(lease).await.unwrap();
+        }
+    }
+}
+
+#[async_trait]
+impl Catalog for FaultyCatalog {
+    async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        let fault = self.faults.lock().unwrap().pop_front();
+        match fault {
+            None => self.inner.publish(commit).await,
+            Some(Fault::Unreachable) => Err(self.unreachable(commit).await),
+            Some(Fault::UnknownDone) => {
+                self.inner.publish(commit).await.unwrap();
+                Err(self.unknown(commit).await)
+            }
+            Some(Fault::UnknownNotDone) => Err(self.unknown(commit).await),
+            Some(Fault::Overtaken) => {
+                self.overtake(commit).await;
+                self.inner.publish(commit).await
+            }
+        }
+    }
+
+    async fn lease(
+        &self,
+        partition: &LogPartition,
+        owner: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Lease, CatalogError> {
+        self.inner.lease(partition, owner, now_micros, lasts).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
+        self.inner.release(lease).await
+    }
+
+    async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
+        self.inner.progress(partition).await
+    }
+
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        table: &str,
+        time: TimeRange,
+    ) -> Result<Snapshot, CatalogError> {
+        self.inner.snapshot(tenant, table, time).await
+    }
+
+    async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
+        self.inner.gaps(tenant).await
+    }
+
+    async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
+        self.inner.delivery(tenant).await
+    }
+
+    async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
+        self.inner.layouts().await
+    }
+
+    async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
+        self.inner.tombstone(path, now_micros).await
+    }
+
+    async fn paths(&self) -> Result<Vec<String>, CatalogError> {
+        self.inner.paths().await
+    }
+}
+
+/// A log of one partition in memory that starts where it is told to.
+pub(super) struct MemoryLog {
+    start: u64,
+    messages: Vec<Record>,
+    corrupt: Mutex<Option<u64>>,
+}
+
+impl MemoryLog {
+    pub(super) fn new(start: u64, messages: impl IntoIterator<Item = Record>) -> Arc<Self> {
+        let messages = messages.into_iter().collect();
+        Arc::new(Self { start, messages, corrupt: Mutex::default() })
+    }
+
+    /// The message at this offset cannot be read.
+    pub(super) fn corrupt(&self, offset: u64) {
+        *self.corrupt.lock().unwrap() = Some(offset);
+    }
+
+    fn end(&self) -> u64 {
+        self.start + self.messages.len() as u64
+    }
+}
+
+#[async_trait]
+impl Subscribe for MemoryLog {
+    async fn read(
+        &self,
+        partition: &Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let partition = partition.clone();
+        if from.0 < self.start {
+            return Err(ReadError::BelowStart { partition, from, start: Offset(self.start) });
+        }
+        if from.0 > self.end() {
+            return Err(ReadError::AboveEnd { partition, from, end: Offset(self.end()) });
+        }
+        if *self.corrupt.lock().unwrap() == Some(from.0) {
+            let (path, reason) = ("segment".into(), "checksum".to_owned());
+            return Err(ReadError::Corrupt { partition, path, from, next: from.next(), reason });
+        }
+        let Some(record) = self.messages.get((from.0 - self.start) as usize) else {
+            tokio::time::sleep(limit.wait.min(Duration::from_millis(5))).await;
+            return Ok(Vec::new());
+        };
+        Ok(vec![StoredRecord { offset: from, record: record.clone() }])
+    }
+
+    async fn watermarks(&self, _: &Partition) -> Result<Watermarks, ReadError> {
+        Ok(Watermarks { start: Offset(self.start), end: Offset(self.end()) })
+    }
+
+    async fn trim(&self, _: &Partition, _: Offset) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn partitions(&self, _: &Topic) -> Result<u32, ReadError> {
+        Ok(1)
+    }
+}
