@@ -13,7 +13,7 @@ use crate::disk::DiskLog;
 use crate::disk::files::Files;
 use crate::disk::files::simulated::SimulatedFiles;
 use crate::disk::frame::{self, HEAD_BYTES};
-use crate::disk::segment::{HEADER_BYTES, Seed};
+use crate::disk::segment::{self, HEADER_BYTES, HeaderSays, Seed};
 use crate::disk::watermark::WATERMARK_BYTES;
 use crate::{Offset, ReadError, ReadLimit, Record, Subscribe};
 
@@ -304,7 +304,10 @@ fn a_frame_that_stands_twice_is_read_once() {
         files.damage(&place().segment(6), |bytes| {
             bytes.splice(at..at, stray.clone());
         });
+        let unmarked = files.copy();
+        unmarked.remove(&place().watermark()).unwrap();
         check(&files, END, END, &[], &format!("record 6 again at {at}"));
+        check(&unmarked, 6, END, &[], &format!("record 6 again at {at}, without a watermark"));
     }
 }
 
@@ -320,7 +323,7 @@ fn a_reader_notices_that_the_log_was_replaced() {
         }
         for base in BASES {
             let records = (base..base + 3).map(|n| frame_bytes(base, n, &record(n, 33)));
-            let header = crate::disk::segment::header(&partition(), base);
+            let header = segment::header(&partition(), base);
             let content = header.into_iter().chain(records.flatten()).collect();
             files.damage(&place().segment(base), |bytes| *bytes = content);
         }
@@ -329,4 +332,23 @@ fn a_reader_notices_that_the_log_was_replaced() {
             assert_eq!(read[0].record, record(offset, 33), "offset {offset}");
         }
     });
+}
+
+#[test]
+fn nothing_is_appended_under_a_damaged_header() {
+    for at in [0, HEADER_BYTES - 1] {
+        let files = image();
+        files.damage(&place().segment(6), |bytes| bytes[at] ^= 1);
+        drop(open(&files).unwrap());
+        assert_eq!(place().bases(&files).unwrap().last(), Some(&END));
+        let content = files.content(&place().segment(END)).unwrap();
+        assert_eq!(segment::check_header(&content, &partition(), END), HeaderSays::Ours);
+    }
+    // Its creation was not finished: nothing is in it, and it is created again.
+    let files = image();
+    drop(open(&files).unwrap());
+    files.put(&place().segment(END), vec![0; HEADER_BYTES + 50]);
+    drop(open(&files).unwrap());
+    let content = files.content(&place().segment(END)).unwrap();
+    assert_eq!(content, segment::header(&partition(), END));
 }
