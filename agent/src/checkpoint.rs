@@ -34,7 +34,7 @@ use weir_proto::model::{AgentId, SourceId};
 
 use crate::StartError;
 use crate::frame::{Cut, Format, Stream};
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::{Ending, Fingerprint, Identity};
 use journal::Journal;
 
 /// Names a file's incarnation within the checkpoint.
@@ -75,6 +75,9 @@ pub(crate) struct Entry {
     /// Since when no such file is found, microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<i64>,
+    /// The last bytes that were read of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ending: Option<Ending>,
     /// A copy of another file's content: never read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) copy: bool,

@@ -33,6 +33,14 @@ pub(crate) struct Fingerprint {
     crc32c: u32,
 }
 
+/// A checksum of the last bytes that were read of a file: with the
+/// [`Fingerprint`] it tells a copy from another file that begins alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    end: u64,
+    crc32c: u32,
+}
+
 impl Identity {
     /// As the file system tells.
     pub(crate) fn of(metadata: &Metadata) -> Self {
@@ -60,12 +68,6 @@ impl Fingerprint {
         self.bytes < FINGERPRINT_BYTES && (self.bytes as u64) < seen
     }
 
-    /// True when it says enough to know a copy of `size` bytes by it: all of
-    /// the copy, or as much as a fingerprint holds.
-    pub(crate) fn tells(&self, size: u64) -> bool {
-        self.bytes == FINGERPRINT_BYTES || (self.bytes > 0 && self.bytes as u64 == size)
-    }
-
     /// Compares the file's beginning; `None` if it differs, else the
     /// fingerprint grown to what is there now.
     pub(crate) fn verify(&self, file: &impl ReadAt) -> io::Result<Option<Self>> {
@@ -81,6 +83,27 @@ impl Fingerprint {
             return Ok(None);
         }
         Ok(Some(Self { bytes: filled, crc32c: crc32c::crc32c(&head[..filled]) }))
+    }
+}
+
+impl Ending {
+    /// Of the bytes before `end`; none when the file does not hold them.
+    pub(crate) fn of(file: &impl ReadAt, end: u64) -> io::Result<Option<Self>> {
+        let bytes = end.min(FINGERPRINT_BYTES as u64) as usize;
+        let mut last = [0; FINGERPRINT_BYTES];
+        let mut filled = 0;
+        while filled < bytes {
+            match file.read_at(&mut last[filled..bytes], end - (bytes - filled) as u64)? {
+                0 => return Ok(None),
+                read => filled += read,
+            }
+        }
+        Ok((end > 0).then(|| Self { end, crc32c: crc32c::crc32c(&last[..bytes]) }))
+    }
+
+    /// True when the file holds the same bytes at the same place.
+    pub(crate) fn stands_in(&self, file: &impl ReadAt) -> io::Result<bool> {
+        Ok(Self::of(file, self.end)? == Some(*self))
     }
 }
 
@@ -107,6 +130,22 @@ mod tests {
         assert_eq!(short.verify(&other).expect("read"), None);
         other.set_len(3).expect("truncate");
         assert_eq!(short.verify(&other).expect("read"), None, "shorter than what was seen");
+    }
+
+    #[test]
+    fn an_ending_tells_files_apart_that_begin_alike() {
+        let file = |lines: &str| {
+            let mut file = tempfile::tempfile().expect("a temporary file");
+            file.write_all("header\n".repeat(500).as_bytes()).expect("write");
+            file.write_all(lines.as_bytes()).expect("write");
+            file
+        };
+        let (read, copy, other) = (file("one\n"), file("one\ntwo\n"), file("two\none\n"));
+        let ending = Ending::of(&read, 3504).expect("read").expect("it is that long");
+        assert!(ending.stands_in(&copy).expect("read"));
+        assert!(!ending.stands_in(&other).expect("read"));
+        assert_eq!(Ending::of(&read, 3505).expect("read"), None, "longer than the file");
+        assert_eq!(Ending::of(&read, 0).expect("read"), None);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) struct Measured {
     pub(crate) rotations: Counter,
     /// Files that shrank or were replaced in place.
     pub(crate) truncations: Counter,
+    /// Rotated files left alone: what they hold was read from their original.
+    pub(crate) copies: Counter,
     /// Files known.
     pub(crate) files: Gauge,
     /// Files held open.
@@ -54,6 +56,11 @@ impl Measured {
         registry.register("agent_cuts", "records ended by time-out", all.cuts.clone());
         registry.register("agent_rotations", "files renamed or deleted while read", all.rotations.clone());
         registry.register("agent_truncations", "files that shrank or were replaced", all.truncations.clone());
+        registry.register(
+            "agent_copies",
+            "rotated files left alone as copies of what was read",
+            all.copies.clone(),
+        );
         registry.register("agent_files", "files known", all.files.clone());
         registry.register("agent_files_open", "files held open", all.files_open.clone());
         registry.register("agent_drops", "events dropped, by reason", all.drops.clone());

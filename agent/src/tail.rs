@@ -13,7 +13,7 @@ use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 use crate::attribute::{Origin, is_pod_log};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
 use crate::frame::{Format, Frame, Framer, Sink, Stream};
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::{Ending, Fingerprint, Identity};
 use crate::lane::{Lane, SourceKey};
 use crate::metric::Measured;
 
@@ -71,6 +71,8 @@ pub(crate) struct Tail {
     /// Where it was first found.
     path: PathBuf,
     fingerprint: Fingerprint,
+    /// The last bytes read.
+    ending: Option<Ending>,
     file: Option<File>,
     framer: Framer,
     sources: [Option<SourceKey>; 3],
@@ -116,6 +118,7 @@ impl Tail {
             undurable: false,
             path,
             fingerprint: Fingerprint::default(),
+            ending: None,
             file: Some(file),
             framer: Framer::new(format),
             sources: [None; 3],
@@ -153,6 +156,7 @@ impl Tail {
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
+            ending: entry.ending,
             file: None,
             // One stream may be settled further than another: what lies
             // between is read again.
@@ -187,6 +191,7 @@ impl Tail {
             streams,
             cuts,
             gone: self.gone,
+            ending: self.ending,
             copy: self.copy,
         }
     }
@@ -198,10 +203,12 @@ impl Tail {
         self
     }
 
-    /// True when `file`, of `size` bytes, holds what this one held. In doubt it
-    /// is another file: lines twice can be seen, lines lost cannot.
-    pub(crate) fn is_copied_in(&self, file: &File, size: u64) -> io::Result<bool> {
-        Ok(!self.copy && self.fingerprint.tells(size) && self.fingerprint.verify(file)?.is_some())
+    /// True when `file` holds what was read of this one, from its beginning to
+    /// where it was last noted. In doubt it is another file: lines that are
+    /// there twice can be seen, lines that are lost cannot.
+    pub(crate) fn is_copied_in(&self, file: &File) -> io::Result<bool> {
+        let Some(ending) = self.ending.filter(|_| !self.copy) else { return Ok(false) };
+        Ok(self.fingerprint.verify(file)?.is_some() && ending.stands_in(file)?)
     }
 
     /// True while its descriptor is held.
@@ -222,6 +229,11 @@ impl Tail {
     /// True when a file of `size` bytes must have been cut off or replaced.
     pub(crate) fn has_shrunk(&self, size: u64) -> bool {
         size < self.seen.max(self.length_min)
+    }
+
+    /// The end of what was read, by this process or an earlier one.
+    pub(crate) fn read_end(&self) -> u64 {
+        if self.copy { 0 } else { self.seen.max(self.length_min) }
     }
 
     /// How far all of it is settled.
@@ -285,6 +297,9 @@ impl Tail {
         let end = self
             .with_sink(bench, now, |framer, buffer, sink| framer.advance(&file, buffer, now.steady, sink));
         let size = file.metadata().map(|metadata| metadata.len());
+        // What was cut off meanwhile is known as it was before.
+        let ending = end.as_ref().ok().filter(|end| **end > self.seen).map(|end| Ending::of(&file, *end));
+        self.ending = ending.and_then(Result::ok).flatten().or(self.ending);
         self.file = Some(file);
         let end = end?;
         let position = self.framer.position();

@@ -2,11 +2,11 @@
 //! is gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::{EXPIRY_MICROS, GRACE, Reader};
 use crate::checkpoint::FileKey;
@@ -17,6 +17,10 @@ use crate::tail::{Moment, Tail};
 /// After a scan that took this long, the next one asked for waits this many
 /// times as long; so scanning never takes more than a fifth of a core.
 const REST_FACTOR: u32 = 5;
+
+/// A rotated file that was written to within this time may still be growing
+/// into a copy.
+const COPYING_MICROS: i64 = 2_000_000;
 
 /// Scans asked for come no faster than this.
 const REST_MIN: Duration = Duration::from_millis(10);
@@ -118,7 +122,11 @@ impl Reader {
             return Ok(key);
         }
         let key = self.files.next_key();
-        if self.is_copy(found, &file, metadata.len())? {
+        if self.is_being_copied(found, &metadata, now) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if self.is_copy(found, &file)? {
+            self.measured.copies.inc();
             tracing::info!(path = %path.display(), "the file is a copy of one that was read, leaving it alone");
             self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now).into_copy());
             self.dirty.insert(key);
@@ -133,14 +141,25 @@ impl Reader {
 
     /// True when a rotated file, never seen under its original name, holds what
     /// was read under that name.
-    fn is_copy(&self, found: &FoundFile, file: &File, size: u64) -> io::Result<bool> {
+    fn is_copy(&self, found: &FoundFile, file: &File) -> io::Result<bool> {
         let Some(original) = &found.rotated_from else { return Ok(false) };
         for tail in self.files.iter().filter(|tail| tail.last_path == *original) {
-            if tail.is_copied_in(file, size)? {
+            if tail.is_copied_in(file)? {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// True when a rotated file may be a copy that is still being made: it is
+    /// shorter than what was read under the original's name, and fresh. The
+    /// next scan looks again.
+    fn is_being_copied(&self, found: &FoundFile, metadata: &Metadata, now: Moment) -> bool {
+        let Some(original) = &found.rotated_from else { return false };
+        let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let fresh = written.is_some_and(|since| now.wall - micros(since) < COPYING_MICROS);
+        let shorter = |tail: &&Tail| tail.last_path == *original && tail.read_end() > metadata.len();
+        fresh && self.files.iter().any(|tail| shorter(&tail))
     }
 
     /// The incarnation is over: the file shrank or has another beginning.
@@ -308,4 +327,8 @@ impl Reader {
             self.forgotten.push(key);
         }
     }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
