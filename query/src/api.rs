@@ -11,18 +11,19 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::routing::{get, post};
 
 use crate::Engine;
 
-/// The routes of the query process: `POST /api/v1/sql`, `GET /api/v1/logs`,
-/// and `/healthz` for whoever keeps the process.
-pub fn router(engine: Engine) -> Router {
+/// The routes of the query process: `POST /api/v1/sql` and `GET /api/v1/logs`.
+/// What a process answers about itself is merged in by whoever runs it.
+pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/api/v1/sql", post(sql::answer))
         .route("/api/v1/logs", get(logs::answer))
-        .route("/healthz", get(async || "ok\n"))
         .fallback(async || error::not_found())
         .with_state(engine)
 }

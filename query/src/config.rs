@@ -1,6 +1,5 @@
 //! What may be set, and what holds when nothing is.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,9 +24,6 @@ pub struct Config {
     pub concurrency: usize,
     /// Questions that wait for their turn; one more is refused.
     pub waiting: usize,
-    /// Where sorts and joins spill what does not fit into memory; unset: the
-    /// system's directory for temporary files.
-    pub spill_directory: Option<PathBuf>,
     /// Bytes that all questions together may spill; 0 turns spilling off.
     pub spill: ByteSize,
 }
@@ -41,7 +37,6 @@ impl Default for Config {
             max_answer_bytes: ByteSize::mib(256),
             concurrency: 4,
             waiting: 16,
-            spill_directory: None,
             spill: ByteSize::mib(4096),
         }
     }

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -65,11 +66,8 @@ pub struct SqlRequest {
     pub query: String,
 }
 
-/// Answers questions over files and live rows. Cloning shares.
-#[derive(Clone)]
-pub struct Engine(Arc<Inner>);
-
-struct Inner {
+/// Answers questions over files and live rows.
+pub struct Engine {
     config: Config,
     parts: Parts,
     admission: Admission,
@@ -87,7 +85,8 @@ struct Parts {
 }
 
 impl Engine {
-    /// Starts the threads that questions run on.
+    /// Starts the threads that questions run on. `spill` is the directory for
+    /// sorts and joins that do not fit into memory; it is created when one does.
     ///
     /// # Errors
     /// [`QueryError::Start`] when a thread or a directory cannot be had.
@@ -96,20 +95,21 @@ impl Engine {
         catalog: Arc<dyn Catalog>,
         objects: Arc<dyn ObjectStore>,
         live: Arc<dyn LiveRows>,
+        spill: PathBuf,
         handles: &Handles,
     ) -> Result<Self, QueryError> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let sessions = Sessions::new(&config, threads, objects)
+        let sessions = Sessions::new(&config, threads, objects, spill)
             .map_err(|error| QueryError::Start { step: "sessions", source: error.into() })?;
         let executor = Executor::start(threads)
             .map_err(|error| QueryError::Start { step: "threads", source: error.into() })?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self {
             admission: Admission::new(config.concurrency, config.waiting),
             telemetry: Telemetry::new(&handles.metrics),
             parts: Parts { catalog, live, sessions: Arc::new(sessions), clock: handles.clock.clone() },
             executor,
             config,
-        })))
+        })
     }
 
     /// Answers a statement. Returns once the columns are known; rows follow.
@@ -133,22 +133,22 @@ impl Engine {
 
     /// The limits of answers.
     pub(crate) fn config(&self) -> &Config {
-        &self.0.config
+        &self.config
     }
 
     pub(crate) fn clock(&self) -> &Clock {
-        &self.0.parts.clock
+        &self.parts.clock
     }
 
     pub(crate) fn telemetry(&self) -> &Telemetry {
-        &self.0.telemetry
+        &self.telemetry
     }
 
     async fn ask(&self, tenant: TenantId, ask: Ask) -> Result<Answer, QueryError> {
-        let running = self.0.telemetry.started();
-        let after = self.0.config.deadline.0;
+        let running = self.telemetry.started();
+        let after = self.config.deadline.0;
         let deadline = Instant::now() + after;
-        let permit = self.0.admission.enter(deadline, after).await;
+        let permit = self.admission.enter(deadline, after).await;
         let permit = match permit {
             Ok(permit) => permit,
             Err(error) => {
@@ -157,8 +157,8 @@ impl Engine {
             }
         };
         let (out, parts) = mpsc::channel(PARTS_WAITING);
-        let work = self.0.parts.clone();
-        let task = self.0.executor.run(async move {
+        let work = self.parts.clone();
+        let task = self.executor.run(async move {
             let outlet = Outlet(out);
             let done = tokio::time::timeout_at(deadline, work.answer(tenant, ask, &outlet)).await;
             drop(permit);

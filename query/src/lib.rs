@@ -12,6 +12,8 @@ mod api;
 mod config;
 mod engine;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod gate;
 mod remote;
 mod search;

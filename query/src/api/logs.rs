@@ -35,7 +35,7 @@ pub(super) struct Parameters {
 }
 
 pub(super) async fn answer(
-    State(engine): State<Engine>,
+    State(engine): State<Arc<Engine>>,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Response, QueryError> {

@@ -1,5 +1,7 @@
 //! `POST /api/v1/sql`.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, header};
@@ -24,7 +26,7 @@ struct SqlBody {
 }
 
 pub(super) async fn answer(
-    State(engine): State<Engine>,
+    State(engine): State<Arc<Engine>>,
     request: Request<Body>,
 ) -> Result<Response, QueryError> {
     let (head, body) = request.into_parts();

@@ -1,6 +1,7 @@
 //! One planner for each question, all over one runtime.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProviderList;
@@ -49,8 +50,13 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(config: &Config, threads: usize, objects: Arc<dyn ObjectStore>) -> Result<Self> {
-        let runtime = runtime(config)?;
+    pub(super) fn new(
+        config: &Config,
+        threads: usize,
+        objects: Arc<dyn ObjectStore>,
+        spill: PathBuf,
+    ) -> Result<Self> {
+        let runtime = runtime(config, spill)?;
         store::install(&runtime, objects)?;
         let mut base = SessionStateBuilder::new()
             .with_config(session_config(threads))
@@ -90,12 +96,11 @@ impl Sessions {
     }
 }
 
-fn runtime(config: &Config) -> Result<RuntimeEnv> {
+fn runtime(config: &Config, spill: PathBuf) -> Result<RuntimeEnv> {
     let pool = TrackConsumersPool::new(FairSpillPool::new(config.pool_bytes()), HOLDERS);
-    let mode = match &config.spill_directory {
-        _ if config.spill.0 == 0 => DiskManagerMode::Disabled,
-        Some(directory) => DiskManagerMode::Directories(vec![directory.clone()]),
-        None => DiskManagerMode::OsTmpDirectory,
+    let mode = match config.spill.0 {
+        0 => DiskManagerMode::Disabled,
+        _ => DiskManagerMode::Directories(vec![spill]),
     };
     let spill = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(config.spill.0);
     let caches = CacheManagerConfig::default().with_metadata_cache_limit(config.footer_cache_bytes());

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
     TableFactor, Visit, Visitor,
 };
 
+use super::measure::{RELATIONS_MAX, too_many};
 use crate::QueryError;
 use crate::engine::SWITCHED_OFF;
 
@@ -62,7 +63,7 @@ fn check_sql(sql: &Sql) -> Result<(), QueryError> {
 }
 
 fn walk(query: &Query) -> Result<(), QueryError> {
-    match query.visit(&mut Walk) {
+    match query.visit(&mut Walk { tables: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(refused) => Err(refused),
     }
@@ -82,7 +83,9 @@ fn first_word(sql: &Sql) -> String {
 }
 
 /// Looks at every part of a query.
-struct Walk;
+struct Walk {
+    tables: usize,
+}
 
 type Flow = ControlFlow<QueryError>;
 
@@ -133,6 +136,10 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> Flow {
+        self.tables += 1;
+        if self.tables > RELATIONS_MAX {
+            return Flow::Break(too_many("joins more than", RELATIONS_MAX, "tables"));
+        }
         match table {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
                 table_function(&name.to_string())
