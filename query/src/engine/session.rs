@@ -40,6 +40,10 @@ const REPORTS: &str = "weir";
 /// Most footers are smaller; one read fetches them whole.
 const FOOTER_BYTES: usize = 128 << 10;
 
+/// Spill files that are merged at once. Each holds buffers; without a bound,
+/// merging what was spilled for want of memory runs out of memory itself.
+const SPILL_FILES_MERGED: usize = 8;
+
 /// How many of the largest memory holders an out-of-memory message names.
 const HOLDERS: NonZeroUsize = NonZeroUsize::new(3).expect("three is not zero");
 
@@ -59,7 +63,7 @@ impl Sessions {
         let runtime = runtime(config, spill)?;
         store::install(&runtime, objects)?;
         let mut base = SessionStateBuilder::new()
-            .with_config(session_config(threads))
+            .with_config(session_config(config, threads))
             .with_runtime_env(Arc::new(runtime))
             .with_default_features()
             .build();
@@ -102,7 +106,10 @@ fn runtime(config: &Config, spill: PathBuf) -> Result<RuntimeEnv> {
         0 => DiskManagerMode::Disabled,
         _ => DiskManagerMode::Directories(vec![spill]),
     };
-    let spill = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(config.spill.0);
+    let spill = DiskManagerBuilder::default()
+        .with_mode(mode)
+        .with_max_temp_directory_size(config.spill.0)
+        .with_max_spill_merge_fan_in(SPILL_FILES_MERGED);
     let caches = CacheManagerConfig::default().with_metadata_cache_limit(config.footer_cache_bytes());
     RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(pool))
@@ -111,7 +118,13 @@ fn runtime(config: &Config, spill: PathBuf) -> Result<RuntimeEnv> {
         .build()
 }
 
-fn session_config(threads: usize) -> SessionConfig {
+/// The part of the pool that each sort keeps for merging what it sorted. Keys
+/// of several columns are copied for that; the default of 10 MB does not fit
+/// into a small pool, and is little for a large one.
+const MERGE_SHARE: usize = 16;
+
+fn session_config(config: &Config, threads: usize) -> SessionConfig {
+    let merge_bytes = config.pool_bytes() / MERGE_SHARE;
     let mut config = SessionConfig::new()
         .with_target_partitions(threads)
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
@@ -119,6 +132,7 @@ fn session_config(threads: usize) -> SessionConfig {
         .with_information_schema(true);
     let options = config.options_mut();
     options.execution.parquet.metadata_size_hint = Some(FOOTER_BYTES);
+    options.execution.sort_spill_reservation_bytes = merge_bytes;
     options.execution.parquet.pushdown_filters = false;
     options.execution.parquet.reorder_filters = true;
     options.sql_parser.map_string_types_to_utf8view = false;

@@ -25,11 +25,16 @@ async fn memory_runs_out_for_the_question_only() {
 #[tokio::test]
 async fn a_sort_spills_when_it_may() {
     let world = World::new().await;
-    let engine = world.engine(Config { memory: ByteSize::mib(64), ..Config::default() });
-    let query =
-        "SELECT max(v) FROM (SELECT value AS v FROM generate_series(1, 3000000) ORDER BY value % 1000, value
-        LIMIT 2999999)";
-    assert_eq!(numbers(&engine, query).await, [3_000_000]);
+    let text = "x".repeat(200);
+    let sorted = format!("SELECT value, '{text}' || value AS text FROM generate_series(1, 600000) ORDER BY -value");
+    let sorted = sorted.as_str();
+    let little = Config { memory: ByteSize::mib(128), ..Config::default() };
+    let engine = world.engine(Config { spill: ByteSize(0), ..little.clone() });
+    let error = rows(engine.sql(ask(sorted)).await).await.expect_err("does not fit");
+    assert!(matches!(error, QueryError::Memory { .. }), "{error:?}");
+    let engine = world.engine(little);
+    let sorted = numbers(&engine, sorted).await;
+    assert!(sorted.into_iter().eq((1..=600_000).rev()), "all of them, in order");
 }
 
 #[tokio::test]
