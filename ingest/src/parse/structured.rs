@@ -149,7 +149,7 @@ fn choose<'a>(fields: &[Field], text: &'a str, observed_micros: i64) -> Roles<'a
         if field.key_escaped {
             continue;
         }
-        let Some((role, rank)) = role(field.key.of(text).as_bytes()) else { continue };
+        let Some((role, rank)) = role(field.key.of(text)) else { continue };
         let value = field.value.of(text);
         let is_text = matches!(field.kind, Kind::Quoted | Kind::Word);
         let is_scalar = is_text || field.kind == Kind::Number;

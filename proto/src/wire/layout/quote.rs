@@ -26,30 +26,56 @@ impl Quoting {
             line.extend_from_slice(value.as_bytes());
             return;
         }
-        let mut written = 0;
-        for (at, byte) in value.bytes().enumerate() {
-            if !self.is_special(byte) || at < written {
-                continue;
+        let specials = self.specials();
+        let bytes = value.as_bytes();
+        let (mut written, mut at) = (0, 0);
+        while let Some(next) = bytes[at..].iter().position(|byte| specials[usize::from(*byte)]) {
+            let start = at + next;
+            // A special byte starts a character: none of the others is one.
+            let Some(special) = value[start..].chars().next() else { break };
+            at = start + special.len_utf8();
+            if !self.leaves(special) {
+                line.extend_from_slice(&bytes[written..start]);
+                self.escape(special, line);
+                written = at;
             }
-            let Some(special) = value[at..].chars().next() else { break };
-            let after = at + special.len_utf8();
-            if self.leaves(special) {
-                continue;
-            }
-            line.extend_from_slice(&value.as_bytes()[written..at]);
-            self.escape(special, line);
-            written = after;
         }
-        line.extend_from_slice(&value.as_bytes()[written..]);
+        line.extend_from_slice(&bytes[written..]);
+    }
+
+    /// For every byte, whether a character that starts with it may have to be
+    /// escaped: most text is looked up once a byte and copied.
+    fn specials(self) -> &'static [bool; 256] {
+        const fn table(quoting: Quoting) -> [bool; 256] {
+            let mut table = [false; 256];
+            let mut byte = 0;
+            while byte < table.len() {
+                table[byte] = quoting.is_special(byte as u8);
+                byte += 1;
+            }
+            table
+        }
+        const JSON: [bool; 256] = table(Quoting::Json);
+        const JSON_ASCII: [bool; 256] = table(Quoting::JsonAscii);
+        const JSON_HTML: [bool; 256] = table(Quoting::JsonHtml);
+        const LOGFMT: [bool; 256] = table(Quoting::Logfmt);
+        match self {
+            Self::Raw | Self::Json => &JSON,
+            Self::JsonAscii => &JSON_ASCII,
+            Self::JsonHtml => &JSON_HTML,
+            Self::Logfmt => &LOGFMT,
+        }
     }
 
     /// True for the first byte of a character that may have to be escaped.
-    fn is_special(self, byte: u8) -> bool {
+    const fn is_special(self, byte: u8) -> bool {
         match byte {
             b'"' | b'\\' | 0..=0x1f => true,
             0x7f => matches!(self, Self::JsonAscii | Self::Logfmt),
-            0xc0.. => matches!(self, Self::JsonAscii) || (self == Self::JsonHtml && byte == 0xe2),
-            b'<' | b'>' | b'&' => self == Self::JsonHtml,
+            // U+2028 and U+2029 start with it.
+            0xe2 => matches!(self, Self::JsonAscii | Self::JsonHtml),
+            0xc0.. => matches!(self, Self::JsonAscii),
+            b'<' | b'>' | b'&' => matches!(self, Self::JsonHtml),
             _ => false,
         }
     }
