@@ -216,3 +216,45 @@ impl Paths {
         self.data.join("spill")
     }
 }
+
+#[cfg(all(test, feature = "agent", feature = "ingest", feature = "query"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_names_every_key_with_its_default_and_no_other() {
+        let page = include_str!("../docs/configuration.md");
+        let documented: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let tree = serde_json::to_value(Config::default()).unwrap();
+        let keys = weir_runtime::config::keys(&tree, "WEIR_");
+        for key in &keys {
+            let value = match &key.value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => String::new(),
+                serde_json::Value::Array(items) if items.is_empty() => String::new(),
+                other => other.to_string(),
+            };
+            let default = if value.is_empty() { " ".to_owned() } else { format!(" `{value}` ") };
+            let start = format!("| `{}` | `{}` |{default}|", key.path, key.variable);
+            assert!(documented.iter().any(|line| line.starts_with(&start)), "no line starts with {start}");
+        }
+        assert_eq!(documented.len(), keys.len(), "the page names a key that is none");
+    }
+
+    #[test]
+    fn an_address_that_others_can_reach_needs_consent() {
+        let check = |listen: &str, insecure: bool, allowed: bool| {
+            let config = Config { listen: listen.to_owned(), insecure, ..Config::default() };
+            assert_eq!(config.check().is_ok(), allowed, "{listen}");
+        };
+        check("127.0.0.1:9700", false, true);
+        check("localhost:9700", false, true);
+        check("[::1]:9700", false, true);
+        check("0.0.0.0:9700", false, false);
+        check("192.168.1.2:9700", false, false);
+        check("[::]:9700", false, false);
+        check("0.0.0.0:9700", true, true);
+        check("9700", false, false);
+        check("", false, true);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use weir_proto::model::Signal;
-use weir_runtime::Handles;
+use weir_runtime::{ByteSize, Handles};
 use weir_stream::disk::{DiskConfig, DiskLog, DiskReader};
 use weir_stream::{Append, Subscribe, Topic};
 
@@ -33,7 +33,14 @@ impl Log {
         let topic = Topic::new(&name).context("log.topic_prefix")?;
         let dir = config.paths().log();
         if writes {
-            let disk = DiskConfig { dir, segment_bytes: config.log.segment_bytes, ..DiskConfig::default() };
+            // Without a reader in the process nobody would be served from memory.
+            let tail_bytes = if reads { DiskConfig::default().tail_bytes } else { ByteSize(0) };
+            let disk = DiskConfig {
+                dir,
+                segment_bytes: config.log.segment_bytes,
+                tail_bytes,
+                queue_bytes: ByteSize::mib(8),
+            };
             let log = DiskLog::open(disk, handles)?;
             log.ensure_topic(&topic, config.log.partitions)?;
             let subscribe = reads.then(|| Arc::new(log.reader()) as Arc<dyn Subscribe>);

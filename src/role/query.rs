@@ -1,6 +1,7 @@
 //! The front of the query service: keeps the worker process alive and passes
 //! requests on to it. The front holds no query, so none can take it down.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::any;
+use tracing::level_filters::LevelFilter;
 use weir_runtime::admin::Check;
 use weir_runtime::child::{Child, Command};
 use weir_runtime::unix::UnixClient;
@@ -41,7 +43,7 @@ impl Query {
             name: "query worker",
             program: std::env::current_exe().context("cannot find the own program")?,
             args: vec!["query-worker".into(), "--config".into(), given.into()],
-            env: Vec::new(),
+            env: worker_environment(),
             stop_deadline: WORKER_STOP,
         };
         let child = Child::start(command, &handles)?;
@@ -76,6 +78,16 @@ impl Query {
     /// Ends the worker.
     pub async fn stop(self, deadline: Duration) -> Option<String> {
         crate::node::stop_part("query", &self.handles, deadline).await
+    }
+}
+
+/// The worker is as talkative as its parent: a parent without telemetry, such
+/// as the demo, wants to hear of trouble only.
+fn worker_environment() -> Vec<(OsString, OsString)> {
+    if LevelFilter::current() == LevelFilter::OFF {
+        vec![("WEIR_LOG".into(), "warn".into())]
+    } else {
+        Vec::new()
     }
 }
 
