@@ -23,7 +23,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            flush_bytes: ByteSize::mib(192),
+            flush_bytes: ByteSize::mib(128),
             flush_interval: HumanDuration(Duration::from_secs(30)),
             lease: HumanDuration(Duration::from_secs(10)),
         }
