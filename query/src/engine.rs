@@ -15,6 +15,7 @@ mod failure;
 mod function;
 mod newest;
 mod question;
+mod reading_order;
 mod report;
 mod rows;
 mod scan;

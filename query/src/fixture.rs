@@ -2,6 +2,7 @@
 //! at any moment.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ pub(crate) struct World {
     pub(crate) objects: Arc<InMemory>,
     state: Mutex<State>,
     lease: Lease,
+    row_group_rows: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -151,7 +153,14 @@ impl World {
         let lease = catalog.lease(&partition(), "test", 0, hour).await.expect("a lease");
         let catalog = Recording { catalog, calls: Mutex::default() };
         let objects = Arc::new(InMemory::new());
-        Arc::new(Self { directory, catalog, objects, state: Mutex::default(), lease })
+        Arc::new(Self {
+            directory,
+            catalog,
+            objects,
+            state: Mutex::default(),
+            lease,
+            row_group_rows: AtomicUsize::new(64),
+        })
     }
 
     pub(crate) fn engine(self: &Arc<Self>, config: Config) -> Engine {
@@ -163,6 +172,11 @@ impl World {
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().expect("no test panics with it")
+    }
+
+    /// How large the row groups of files are from now on; 64 rows at first.
+    pub(crate) fn row_groups_of(&self, rows: usize) {
+        self.row_group_rows.store(rows, Ordering::SeqCst);
     }
 
     /// A message arrives.
@@ -222,7 +236,8 @@ impl World {
 
     async fn put(&self, tenant: &TenantId, rows: &[RecordBatch]) -> FileEntry {
         let sorted = sort_by_time(rows).expect("sorted");
-        let options = WriteOptions { row_group_rows: 64, page_rows: 16, ..WriteOptions::default() };
+        let row_group_rows = self.row_group_rows.load(Ordering::SeqCst);
+        let options = WriteOptions { row_group_rows, page_rows: 16, ..WriteOptions::default() };
         let footer = Footer::new(log::TABLE, tenant.clone());
         let written = write_batches(&sorted, &footer, &options).expect("written");
         let id = FileId::generate();

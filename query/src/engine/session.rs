@@ -26,8 +26,8 @@ use super::function::line::{Layouts, line};
 use super::function::{SWITCHED_OFF, has_word};
 use super::report::{Report, ReportTable};
 use super::rows::Rows;
-use super::store;
 use super::table::LogsTable;
+use super::{reading_order, store};
 use crate::Config;
 
 /// The view that adds the exact line to the columns of `logs`.
@@ -66,6 +66,7 @@ impl Sessions {
             .with_config(session_config(config, threads))
             .with_runtime_env(Arc::new(runtime))
             .with_default_features()
+            .with_physical_optimizer_rules(reading_order::rules())
             .build();
         restrict(&mut base)?;
         Ok(Self { base })

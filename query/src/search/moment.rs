@@ -29,12 +29,17 @@ pub(crate) fn moment(text: &str, now_micros: i64) -> Option<i64> {
 
 /// Seconds until the year 5138, then milliseconds until the same, and so on.
 fn epoch(number: i64) -> Option<i64> {
-    const SECONDS_MAX: i64 = 100_000_000_000;
-    match number {
-        ..SECONDS_MAX => number.checked_mul(1_000_000),
-        ..100_000_000_000_000 => number.checked_mul(1_000),
-        ..100_000_000_000_000_000 => Some(number),
-        _ => Some(number / 1_000),
+    const SECONDS_END: i64 = 100_000_000_000;
+    const MILLIS_END: i64 = SECONDS_END * 1_000;
+    const MICROS_END: i64 = MILLIS_END * 1_000;
+    if number < SECONDS_END {
+        number.checked_mul(1_000_000)
+    } else if number < MILLIS_END {
+        number.checked_mul(1_000)
+    } else if number < MICROS_END {
+        Some(number)
+    } else {
+        Some(number / 1_000)
     }
 }
 

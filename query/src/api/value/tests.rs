@@ -13,8 +13,8 @@ use arrow_schema::Field;
 
 use super::*;
 
-fn written(array: ArrayRef) -> String {
-    let array = plain(&array).expect("plain");
+fn written(array: &ArrayRef) -> String {
+    let array = plain(array).expect("plain");
     let column = column(&array).expect("a writer");
     let mut out = Vec::new();
     for row in 0..array.len() {
@@ -30,7 +30,7 @@ fn written(array: ArrayRef) -> String {
 fn values() {
     let check = |array: ArrayRef, expected: &str| {
         let kind = array.data_type().clone();
-        assert_eq!(written(array), expected, "{kind}");
+        assert_eq!(written(&array), expected, "{kind}");
     };
     check(Arc::new(NullArray::new(1)), "null");
     check(Arc::new(BooleanArray::from(vec![Some(true), None])), "true,null");
@@ -71,7 +71,7 @@ fn maps_keep_their_order_and_repeats() {
     let attributes = vec![("b", "1".to_owned()), ("a", "\"".to_owned())];
     let row = crate::fixture::Row { attributes, ..crate::fixture::Row::default() };
     let batch = crate::fixture::batch(&tenant, &[row, crate::fixture::Row::default()]);
-    assert_eq!(written(batch["attributes"].clone()), r#"{"b":"1","a":"\""},{}"#);
+    assert_eq!(written(&batch["attributes"]), r#"{"b":"1","a":"\""},{}"#);
 }
 
 #[test]

@@ -26,7 +26,8 @@ async fn memory_runs_out_for_the_question_only() {
 async fn a_sort_spills_when_it_may() {
     let world = World::new().await;
     let text = "x".repeat(200);
-    let sorted = format!("SELECT value, '{text}' || value AS text FROM generate_series(1, 600000) ORDER BY -value");
+    let sorted =
+        format!("SELECT value, '{text}' || value AS text FROM generate_series(1, 600000) ORDER BY -value");
     let sorted = sorted.as_str();
     let little = Config { memory: ByteSize::mib(128), ..Config::default() };
     let engine = world.engine(Config { spill: ByteSize(0), ..little.clone() });

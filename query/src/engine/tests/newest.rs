@@ -167,3 +167,40 @@ proptest! {
         });
     }
 }
+
+/// In SQL, a limit on the order of time has the same effect, with live rows
+/// beside the files too.
+#[tokio::test]
+async fn sql_does_not_open_older_files_either() {
+    let world = World::new().await;
+    world.row_groups_of(4_096);
+    let engine = world.engine(Config::default());
+    const MINUTE: i64 = 60_000_000;
+    const ROWS: i64 = 5_000;
+    for file in 0..16 {
+        let file_rows: Vec<_> =
+            (0..ROWS).map(|n| row(NEW_YEAR + file * MINUTE + n, file * ROWS + n, "word")).collect();
+        world.arrive(&file_rows);
+        world.flush().await;
+    }
+    assert_eq!(world.lose_files_before(NEW_YEAR + 8 * MINUTE).await, 8);
+    let newest: Vec<i64> = (0..10).map(|n| 16 * ROWS - 1 - n).collect();
+    for live in [false, true] {
+        if live {
+            world.arrive(&[row(NEW_YEAR, -1, "live and old")]);
+        }
+        for query in [
+            "SELECT source_start FROM logs ORDER BY timestamp DESC LIMIT 10",
+            "SELECT source_start, body FROM logs WHERE body = 'word' ORDER BY timestamp DESC LIMIT 10",
+            "SELECT source_start FROM logs ORDER BY timestamp DESC, source_start LIMIT 10",
+            "SELECT source_start FROM logs WHERE has_word(body, 'word') ORDER BY timestamp DESC LIMIT 10",
+            "SELECT source_start AS n, * FROM logs ORDER BY timestamp DESC LIMIT 10",
+            "SELECT source_start AS n, * FROM logs WHERE has_word(body, 'word') ORDER BY timestamp DESC, source_start LIMIT 10",
+            "SELECT n FROM (SELECT source_start AS n, timestamp FROM logs) ORDER BY timestamp DESC LIMIT 10",
+        ] {
+            assert_eq!(crate::fixture::numbers(&engine, query).await, newest, "{query}, live: {live}");
+        }
+    }
+    let oldest = "SELECT source_start FROM logs ORDER BY timestamp LIMIT 10";
+    assert!(rows(engine.sql(ask(oldest)).await).await.is_err(), "the oldest files are gone");
+}
