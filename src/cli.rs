@@ -141,13 +141,13 @@ pub struct DemoArgs {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
-        Command::All(args) => command::node(args, command::Roles::ALL),
-        Command::Agent(args) => command::node(args, command::Roles::AGENT),
-        Command::Ingest(args) => command::node(args, command::Roles::INGEST),
-        Command::Query(args) => command::node(args, command::Roles::QUERY),
-        Command::Sql(args) => command::sql(args),
+        Command::All(args) => command::node(&args, command::Roles::ALL),
+        Command::Agent(args) => command::node(&args, command::Roles::AGENT),
+        Command::Ingest(args) => command::node(&args, command::Roles::INGEST),
+        Command::Query(args) => command::node(&args, command::Roles::QUERY),
+        Command::Sql(args) => command::sql(&args),
         Command::Validate { file } => command::validate(&file),
-        Command::Demo(args) => command::demo(args),
+        Command::Demo(args) => command::demo(&args),
         Command::QueryWorker { config } => command::query_worker(&config),
         Command::Corpus { file, size, seed } => command::corpus(&file, &size, seed),
     };

@@ -26,7 +26,7 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// The demo needs every role.
 #[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
-pub fn demo(_: crate::cli::DemoArgs) -> Result<ExitCode> {
+pub fn demo(_: &crate::cli::DemoArgs) -> Result<ExitCode> {
     anyhow::bail!("this build has not every role, which the demo needs")
 }
 

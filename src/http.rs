@@ -122,14 +122,12 @@ impl Client {
         // the answer.
         tokio::pin!(answer);
         tokio::pin!(connection);
-        loop {
-            tokio::select! {
-                biased;
-                response = &mut answer => return response,
-                closed = &mut connection => {
-                    closed.with_context(|| format!("the connection to {} broke", self.authority))?;
-                    return answer.await;
-                }
+        tokio::select! {
+            biased;
+            response = &mut answer => response,
+            closed = &mut connection => {
+                closed.with_context(|| format!("the connection to {} broke", self.authority))?;
+                answer.await
             }
         }
     }

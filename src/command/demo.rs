@@ -25,14 +25,14 @@ use self::freshness::Probe;
 use self::reconcile::Verdict;
 
 /// Runs the demo for a time, or until told to stop.
-pub fn demo(args: DemoArgs) -> Result<ExitCode> {
+pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     let run_for = args.run_for.as_deref().map(str::parse::<HumanDuration>).transpose().context("--for")?;
     if std::env::var_os("WEIR_LOG").is_some() {
         telemetry::init(telemetry::Format::Auto)?;
     }
     super::block_on(async move {
         let dir = tempfile::Builder::new().prefix("weir-demo-").tempdir()?;
-        let outcome = run(&args, run_for.map(|duration| duration.0), dir.path()).await;
+        let outcome = run(args, run_for.map(|duration| duration.0), dir.path()).await;
         match outcome {
             Ok(code) => Ok(code),
             Err(error) => {

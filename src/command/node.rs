@@ -11,9 +11,9 @@ use crate::config::Config;
 use crate::node::{Node, Roles};
 
 /// Runs a node until it is told to end.
-pub fn node(args: NodeArgs, roles: Roles) -> Result<ExitCode> {
+pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
     telemetry::init(telemetry::Format::Auto)?;
-    let config = Config::load(&args)?;
+    let config = Config::load(args)?;
     super::block_on(async move {
         let node = Node::start(config, roles).await?;
         node.until_told().await;

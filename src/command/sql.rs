@@ -10,7 +10,7 @@ use crate::cli::{SqlArgs, SqlFormat};
 use crate::http::{Client, Response};
 
 /// Asks, and prints the answer or the complaint.
-pub fn sql(args: SqlArgs) -> Result<ExitCode> {
+pub fn sql(args: &SqlArgs) -> Result<ExitCode> {
     let query = match args.query.as_str() {
         "-" => {
             let mut text = String::new();

@@ -1,6 +1,8 @@
 //! The whole pipeline as a user sees it: real processes, public ports, a module
 //! per promise. Every test has a directory of its own, kept when it fails.
 
+#![expect(clippy::print_stdout, reason = "seeds, figures and kept directories are for whoever reads the run")]
+
 mod bad_input;
 mod command;
 mod crash;
