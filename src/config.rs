@@ -229,8 +229,9 @@ mod tests {
         let keys = weir_runtime::config::keys(&tree, "WEIR_").unwrap();
         for key in &keys {
             // How the page shows what is not set.
-            let is_empty = matches!(key.value.as_str(), "" | "null" | "[]" | "\"\"");
-            let default = if is_empty { " ".to_owned() } else { format!(" `{}` ", key.value) };
+            let value = key.value.trim_matches('"');
+            let is_empty = matches!(value, "" | "null" | "[]");
+            let default = if is_empty { " ".to_owned() } else { format!(" `{value}` ") };
             let start = format!("| `{}` | `{}` |{default}|", key.path.join("."), key.variable);
             assert!(documented.iter().any(|line| line.starts_with(&start)), "no line starts with {start}");
         }

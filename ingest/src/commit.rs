@@ -24,12 +24,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_runtime::Clock;
+use weir_runtime::telemetry::error_chain;
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit, FileEntry, LogPartition};
 use weir_storage::object::Objects;
 use weir_stream::{Offset, Partition, Subscribe, Topic};
 
 use crate::backoff::Backoff;
-use crate::error::{FlushError, chain};
+use crate::error::FlushError;
 use crate::flush;
 use crate::health::Health;
 use crate::live::{Live, Take};
@@ -70,7 +71,7 @@ impl Committer {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => {
-                    let why = chain(&error);
+                    let why = error_chain(&error);
                     self.metrics.flush_failures.inc();
                     if self.health.wrong(HEALTH, &why) {
                         tracing::error!(error = %why, "flush failed, its rows stay live, trying again");
@@ -134,7 +135,10 @@ impl Committer {
             Ok(_) => Ok(Outcome::Published),
             Err(CatalogError::Fenced { partition, .. }) => Ok(Outcome::Fenced(vec![partition])),
             Err(error) if error.is_unknown() => {
-                tracing::warn!(error = chain(&error), "outcome of a commit unknown, asking the catalog");
+                tracing::warn!(
+                    error = error_chain(&error),
+                    "outcome of a commit unknown, asking the catalog"
+                );
                 self.outcome(take, FlushError::Publish { source: error }).await
             }
             // Names are never drawn twice, so this cannot be; if it is, the
@@ -161,8 +165,8 @@ impl Committer {
                     Ok(progress) => break progress.next_offset,
                     Err(source) => {
                         let error = FlushError::Outcome { source };
-                        if self.health.wrong(HEALTH, &chain(&error)) {
-                            tracing::error!(error = chain(&error), "asking again");
+                        if self.health.wrong(HEALTH, &error_chain(&error)) {
+                            tracing::error!(error = error_chain(&error), "asking again");
                         }
                         backoff.wait().await;
                     }
@@ -194,7 +198,11 @@ impl Committer {
     async fn remove(&self, files: &[FileEntry]) {
         for file in files {
             if let Err(error) = self.objects.delete(&file.path).await {
-                tracing::warn!(path = file.path, error = chain(&error), "uncommitted object not removed");
+                tracing::warn!(
+                    path = file.path,
+                    error = error_chain(&error),
+                    "uncommitted object not removed"
+                );
             }
         }
     }
@@ -203,7 +211,7 @@ impl Committer {
     pub(crate) async fn give_back(&self) {
         for lease in self.live.leases() {
             if let Err(error) = self.catalog.release(&lease).await {
-                tracing::warn!(partition = %lease.partition, error = chain(&error), "lease runs out by itself");
+                tracing::warn!(partition = %lease.partition, error = error_chain(&error), "lease runs out by itself");
             }
         }
     }
@@ -212,7 +220,7 @@ impl Committer {
         for advance in advances {
             let partition = Partition::new(self.topic.clone(), advance.partition.partition);
             if let Err(error) = self.log.trim(&partition, Offset(advance.to)).await {
-                tracing::warn!(%partition, error = chain(&error), "the event log keeps what is stored");
+                tracing::warn!(%partition, error = error_chain(&error), "the event log keeps what is stored");
             }
         }
     }

@@ -62,15 +62,3 @@ pub(crate) enum FlushError {
     #[error("the process is ending")]
     Ending,
 }
-
-/// An error and its causes on one line, for health and logs.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_proto::model::{ByteRange, drop_reason};
+use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError};
 use weir_storage::catalog::{Catalog, CatalogError, Lease, LogPartition};
 use weir_stream::{Offset, Partition, ReadError, ReadLimit, StoredRecord, Subscribe};
@@ -16,7 +17,6 @@ use weir_stream::{Offset, Partition, ReadError, ReadLimit, StoredRecord, Subscri
 use crate::accept::{Accepted, Intake, Unsupported};
 use crate::backoff::Backoff;
 use crate::dead_letter::DeadLetters;
-use crate::error::chain;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::live::{Live, Term};
@@ -136,7 +136,7 @@ impl Reader {
                 }
                 Err(error) => {
                     drop(gate);
-                    self.wrong(&chain(&error), tracing::Level::ERROR);
+                    self.wrong(&error_chain(&error), tracing::Level::ERROR);
                     backoff.wait().await;
                 }
             }
@@ -154,7 +154,7 @@ impl Reader {
                 Ok(renewed) if renewed.epoch == lease.epoch => {}
                 Ok(_) | Err(CatalogError::LeaseHeld { .. }) => return,
                 Err(error) => {
-                    tracing::warn!(partition = %self.partition, error = chain(&error), "lease not renewed");
+                    tracing::warn!(partition = %self.partition, error = error_chain(&error), "lease not renewed");
                 }
             }
         }
@@ -178,11 +178,11 @@ impl Reader {
                     None if matches!(error, ReadError::AboveEnd { .. }) => {
                         let advice =
                             "the event log was replaced or cut back: restore it, or start with a new catalog";
-                        self.wrong(&format!("{}; {advice}", chain(&error)), tracing::Level::ERROR);
+                        self.wrong(&format!("{}; {advice}", error_chain(&error)), tracing::Level::ERROR);
                         return Ok(Ended::Replaced);
                     }
                     None => {
-                        self.wrong(&chain(&error), tracing::Level::ERROR);
+                        self.wrong(&error_chain(&error), tracing::Level::ERROR);
                         backoff.wait().await;
                         read = self.read(from, READ_WAIT).await;
                         continue;
@@ -201,7 +201,7 @@ impl Reader {
                     read = ahead;
                 }
                 Err(unsupported) => {
-                    self.wrong(&chain(&unsupported), tracing::Level::ERROR);
+                    self.wrong(&error_chain(&unsupported), tracing::Level::ERROR);
                     tokio::time::sleep(UPGRADE_WAIT).await;
                     from = Offset(unsupported.offset);
                     read = self.read(from, READ_WAIT).await;
@@ -254,7 +254,7 @@ impl Reader {
             ReadError::AboveEnd { .. } | ReadError::NoPartition(_) | ReadError::Io { .. } => return None,
         };
         self.metrics.losses.inc();
-        tracing::error!(partition = %self.partition, error = chain(error), "messages lost, going on behind them");
+        tracing::error!(partition = %self.partition, error = error_chain(error), "messages lost, going on behind them");
         let now_micros = self.handles.clock.now_micros();
         Some(Accepted::lost(&self.partition, offsets, reason, now_micros))
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::sync::{Mutex, Semaphore};
+use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError};
 use weir_storage::catalog::{Catalog, LogPartition};
 use weir_storage::live::LiveRows;
@@ -21,7 +22,7 @@ use weir_stream::{Partition, Subscribe, Topic};
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::dead_letter::DeadLetters;
-use crate::error::{StartError, chain};
+use crate::error::StartError;
 use crate::health::Health;
 use crate::live::{self, Live};
 use crate::metrics::IngestMetrics;
@@ -157,7 +158,7 @@ async fn discover(reader: Reader, mut known: u32) -> Result<(), TaskError> {
                 known = count;
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!(error = chain(&error), "cannot look for new partitions"),
+            Err(error) => tracing::warn!(error = error_chain(&error), "cannot look for new partitions"),
         }
     }
 }

@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::stream;
+use weir_runtime::telemetry::error_chain;
 use weir_storage::WireError;
 use weir_storage::live::wire::LiveRequest;
 
 use super::Live;
-use crate::error::chain;
 
 /// Answers with what is new to the asker. For a socket that only processes of
 /// the same host and user can reach: it asks nobody who they are.
@@ -38,7 +38,7 @@ async fn logs(State(live): State<Arc<Live>>, body: Bytes) -> Response {
 }
 
 fn refuse(status: StatusCode, error: &WireError) -> Response {
-    (status, chain(error)).into_response()
+    (status, error_chain(error)).into_response()
 }
 
 #[cfg(test)]
