@@ -64,6 +64,11 @@ impl Search {
         self.sql_within(self.time, self.limit)
     }
 
+    /// True when not every row of the span matches.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.condition.is_some()
+    }
+
     /// The statement for a part of the span and of the rows. Newest first, and
     /// lines of one source that share an instant in the reverse of their
     /// order, so that an answer has one order.

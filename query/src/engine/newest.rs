@@ -25,9 +25,14 @@ use super::rows::Read;
 use crate::QueryError;
 use crate::search::Search;
 
-/// Rows that the first window should hold: about as many as one page of each
-/// column of a file.
-const FIRST_ROWS: u64 = 16_384;
+/// Rows that the first window should hold when any row will do. A page of a
+/// file holds eight times as many, but they come oldest first, the worst order
+/// for finding the newest: fewer rows are fewer that push each other out.
+const FIRST_ROWS: u64 = 1_024;
+
+/// Rows that it should hold when only some match: about as many as one page of
+/// each column of a file. A smaller window would often be one plan in vain.
+const FIRST_ROWS_FILTERED: u64 = 16_384;
 
 /// How much larger each window is than the one before.
 const GROWTH: u64 = 8;
@@ -38,7 +43,8 @@ pub(super) async fn find(question: &Question<'_>, search: &Search, out: &Outlet)
     out.head(schema(), question).await?;
     let mut lines = Lines { question, layouts: None };
     let mut missing = search.limit;
-    let mut wanted = FIRST_ROWS.max(search.limit as u64 * 4);
+    let first_rows = if search.is_filtered() { FIRST_ROWS_FILTERED } else { FIRST_ROWS };
+    let mut wanted = first_rows.max(search.limit as u64 * 4);
     let mut rest = Some(search.time);
     while let Some(span) = rest.filter(|_| missing > 0) {
         let window = newest_window(&spans, span, wanted);
