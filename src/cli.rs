@@ -83,7 +83,7 @@ pub struct NodeArgs {
     #[arg(long, value_name = "GLOB")]
     pub tail: Vec<String>,
     /// The address to serve on; port 0 picks a free one.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<String>,
     /// Allow an address that other hosts can reach, without credentials.
     #[arg(long)]
@@ -133,7 +133,7 @@ pub struct DemoArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// The address to serve on; a free port is taken when it is in use.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9700")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9700")]
     pub listen: String,
 }
 

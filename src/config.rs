@@ -17,7 +17,7 @@ use crate::cli::NodeArgs;
 pub struct Config {
     /// Where everything is kept.
     pub data: PathBuf,
-    /// The address to serve on, `HOST:PORT`. Empty: 127.0.0.1, port 9700 for
+    /// The address to serve on, `ADDRESS:PORT`. Empty: 127.0.0.1, port 9700 for
     /// `all` and `query`, 9701 for `agent`, 9702 for `ingest`.
     pub listen: String,
     /// Allow an address that other hosts can reach, without credentials.
@@ -116,6 +116,14 @@ impl Config {
         if !self.listen.is_empty() {
             self.listen_address(9700)?;
         }
+        #[cfg(any(feature = "agent", feature = "ingest"))]
+        weir_stream::Topic::new(&format!("{}.logs", self.log.topic_prefix)).context("log.topic_prefix")?;
+        #[cfg(feature = "agent")]
+        self.agent.validate().context("agent.tail")?;
+        #[cfg(feature = "ingest")]
+        self.ingest.validate().map_err(anyhow::Error::msg)?;
+        #[cfg(feature = "query")]
+        self.query.validate().map_err(anyhow::Error::msg)?;
         Ok(())
     }
 
@@ -127,9 +135,12 @@ impl Config {
         if self.listen.is_empty() {
             return Ok(SocketAddr::from(([127, 0, 0, 1], role_port)));
         }
-        let text = self.listen.replace("localhost:", "127.0.0.1:");
+        let text = match self.listen.strip_prefix("localhost:") {
+            Some(port) => format!("127.0.0.1:{port}"),
+            None => self.listen.clone(),
+        };
         let address: SocketAddr = text.parse().with_context(|| {
-            format!("listen is {:?}: use HOST:PORT, for example 127.0.0.1:9700", self.listen)
+            format!("listen is {:?}: use ADDRESS:PORT, for example 127.0.0.1:9700", self.listen)
         })?;
         if !self.insecure && !is_loopback(address.ip()) {
             bail!(

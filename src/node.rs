@@ -40,6 +40,11 @@ impl Roles {
     pub const INGEST: Self = Self { name: "ingest", agent: false, ingest: true, query: false, port: 9702 };
     /// Only the query service.
     pub const QUERY: Self = Self { name: "query", agent: false, ingest: false, query: true, port: 9700 };
+
+    /// Whether files are tailed.
+    pub fn tails(self) -> bool {
+        self.agent
+    }
 }
 
 /// A running process.

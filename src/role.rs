@@ -1,5 +1,5 @@
 //! Builds one role each from its configuration and the process's handles. A
-//! build without a role has [`absent`] in its place.
+//! build without a role has a stand-in for it in `absent`.
 
 #[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
 mod absent;

@@ -67,7 +67,8 @@ pub async fn start(
     state_dir: PathBuf,
     handles: Handles,
 ) -> Result<Agent, StartError> {
-    let excluded = std::path::absolute(&state_dir)
+    let own_data = config.own_data.as_deref().unwrap_or(&state_dir);
+    let excluded = std::path::absolute(own_data)
         .map_err(|source| StartError::StateDirectory { path: state_dir.clone(), source })?;
     let patterns = Patterns::new(&config.tail, &excluded)?;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;

@@ -78,9 +78,6 @@ pub(crate) struct Entry {
     /// The last bytes that were read of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ending: Option<Ending>,
-    /// A copy of another file's content: never read.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) copy: bool,
 }
 
 /// One source of a file.

@@ -1,10 +1,14 @@
 //! What an agent is told.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_proto::model::TenantId;
 use weir_runtime::HumanDuration;
+
+use crate::StartError;
+use crate::find::Patterns;
 
 /// The agent's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,20 @@ pub struct Config {
     /// How often the directories are walked for new, renamed and deleted
     /// files. What the kernel announces is seen at once; this finds the rest.
     pub scan_interval: HumanDuration,
+    /// Nothing below this directory is read, whatever the patterns say: where
+    /// Weir keeps what it has read. Set by the process, not by the operator.
+    #[serde(skip)]
+    pub own_data: Option<PathBuf>,
+}
+
+impl Config {
+    /// Says which pattern cannot be understood, if one cannot.
+    ///
+    /// # Errors
+    /// [`StartError::Glob`] or [`StartError::Pattern`].
+    pub fn validate(&self) -> Result<(), StartError> {
+        Patterns::new(&self.tail, Path::new("")).map(drop)
+    }
 }
 
 impl Default for Config {
@@ -41,6 +59,7 @@ impl Default for Config {
             line_timeout: HumanDuration(Duration::from_secs(1)),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
+            own_data: None,
         }
     }
 }

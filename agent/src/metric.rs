@@ -28,7 +28,7 @@ pub(crate) struct Measured {
     pub(crate) rotations: Counter,
     /// Files that shrank or were replaced in place.
     pub(crate) truncations: Counter,
-    /// Rotated files left alone: what they hold was read from their original.
+    /// Rotated files that are copies: only what their original had left is read.
     pub(crate) copies: Counter,
     /// Files known.
     pub(crate) files: Gauge,
@@ -58,7 +58,7 @@ impl Measured {
         registry.register("agent_truncations", "files that shrank or were replaced", all.truncations.clone());
         registry.register(
             "agent_copies",
-            "rotated files left alone as copies of what was read",
+            "rotated files that are copies, of which only the unread rest is read",
             all.copies.clone(),
         );
         registry.register("agent_files", "files known", all.files.clone());

@@ -63,9 +63,6 @@ pub(crate) struct Tail {
     pub(crate) floor: Option<i64>,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
-    /// It holds what was read from another file, which was then cut off: it is
-    /// never read.
-    pub(crate) copy: bool,
     /// Something of it must be durable before what was framed is sent.
     pub(crate) undurable: bool,
     /// Where it was first found.
@@ -83,6 +80,13 @@ pub(crate) struct Tail {
     grew: Duration,
     /// The time in the last line, microseconds since 1970.
     written: Option<i64>,
+}
+
+/// Where the reading of a copied file goes on.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    format: Option<Format>,
+    streams: Vec<(Stream, u64)>,
 }
 
 /// What the reading of any file needs.
@@ -114,7 +118,6 @@ impl Tail {
             gone: None,
             floor: identity.birth,
             size: metadata.len(),
-            copy: false,
             undurable: false,
             path,
             fingerprint: Fingerprint::default(),
@@ -152,7 +155,6 @@ impl Tail {
             gone: entry.gone,
             floor,
             size: length_min,
-            copy: entry.copy,
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
@@ -192,22 +194,35 @@ impl Tail {
             cuts,
             gone: self.gone,
             ending: self.ending,
-            copy: self.copy,
         }
     }
 
-    /// The file is a copy of another: known, so that it is not read later.
-    pub(crate) fn into_copy(mut self) -> Self {
-        self.copy = true;
-        self.file = None;
+    /// The file is a copy of `original`, which was then cut off: what was not
+    /// settled of that one is read here, under sources of its own.
+    pub(crate) fn continuing(mut self, settled: &Settled, lane: &mut Lane, origin: &Origin) -> Self {
+        for &(stream, _) in &settled.streams {
+            let resource = origin.resource(&self.path, stream);
+            self.sources[stream.index()] = Some(lane.add(self.key, SourceId::generate(), resource, 0));
+        }
+        self.framer = Framer::resume(settled.format, &settled.streams, Vec::new());
+        self.seen = self.framer.position();
+        self.length_min = self.seen;
+        self.undurable = true;
         self
+    }
+
+    /// How far each stream is settled, for a copy to go on.
+    pub(crate) fn settled_streams(&self) -> Settled {
+        let settled = |stream| self.framer.first(stream).map(|_| (stream, self.framer.settled(stream)));
+        let streams = Stream::ALL.into_iter().filter_map(settled).collect();
+        Settled { format: self.framer.format(), streams }
     }
 
     /// True when `file` holds what was read of this one, from its beginning to
     /// where it was last noted. In doubt it is another file: lines that are
     /// there twice can be seen, lines that are lost cannot.
     pub(crate) fn is_copied_in(&self, file: &File) -> io::Result<bool> {
-        let Some(ending) = self.ending.filter(|_| !self.copy) else { return Ok(false) };
+        let Some(ending) = self.ending else { return Ok(false) };
         Ok(self.fingerprint.verify(file)?.is_some() && ending.stands_in(file)?)
     }
 
@@ -233,7 +248,7 @@ impl Tail {
 
     /// The end of what was read, by this process or an earlier one.
     pub(crate) fn read_end(&self) -> u64 {
-        if self.copy { 0 } else { self.seen.max(self.length_min) }
+        self.seen.max(self.length_min)
     }
 
     /// How far all of it is settled.
@@ -354,7 +369,8 @@ impl Tail {
             let range = ByteRange::new(position, known_end);
             bench.measured.dropped(drop_reason::TRUNCATED_UNREAD, range.len());
             // The streams of a file share its bytes: one of them tells.
-            let mut drop = Some(Drop { range, count: 1, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
+            // How many lines it would have been is not known.
+            let mut drop = Some(Drop { range, count: 0, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
             for source in self.sources() {
                 match drop.take() {
                     Some(drop) => bench.lane.drop(source, drop),

@@ -37,7 +37,10 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Says which key has a value that cannot work, if one has.
-    pub(crate) fn validate(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The key and the least that it may be.
+    pub fn validate(&self) -> Result<(), String> {
         let check = |is_fine: bool, key: &str, least: &dyn std::fmt::Display| {
             if is_fine { Ok(()) } else { Err(format!("ingest.{key} must be at least {least}")) }
         };

@@ -42,7 +42,24 @@ impl Default for Config {
     }
 }
 
+/// The least that a worker needs before its first question.
+const MEMORY_MIN: ByteSize = ByteSize::mib(128);
+
 impl Config {
+    /// Says which key has a value that cannot work, if one has.
+    ///
+    /// # Errors
+    /// The key and the least that it may be.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.memory < MEMORY_MIN {
+            return Err(format!("query.memory is {}: it must be at least {MEMORY_MIN}", self.memory));
+        }
+        if self.concurrency == 0 || self.max_rows == 0 || self.deadline.0.is_zero() {
+            return Err("query.concurrency, query.max_rows and query.deadline must not be 0".to_owned());
+        }
+        Ok(())
+    }
+
     /// What sorts, joins and groups of all questions may hold together.
     pub(crate) fn pool_bytes(&self) -> usize {
         self.memory.as_usize() / 10 * 6

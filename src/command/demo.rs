@@ -30,11 +30,17 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     if std::env::var_os("WEIR_LOG").is_some() {
         telemetry::init(telemetry::Format::Auto)?;
     }
+    weir_runtime::limit::raise_open_files()?;
     super::block_on(async move {
         let dir = tempfile::Builder::new().prefix("weir-demo-").tempdir()?;
         let outcome = run(args, run_for.map(|duration| duration.0), dir.path()).await;
         match outcome {
-            Ok(code) => Ok(code),
+            Ok(Outcome::Done) => super::DONE,
+            Ok(Outcome::Unclean) => {
+                let mut err = std::io::stderr().lock();
+                writeln!(err, "weir: the counts differ, the directory is kept: {}", dir.keep().display())?;
+                Ok(ExitCode::from(2))
+            }
             Err(error) => {
                 let kept = dir.keep();
                 Err(error.context(format!("the demo failed, its directory is kept: {}", kept.display())))
@@ -43,7 +49,14 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
     })
 }
 
-async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<ExitCode> {
+/// How the demo ended.
+enum Outcome {
+    Done,
+    /// Something was lost or doubled.
+    Unclean,
+}
+
+async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<Outcome> {
     let pods = dir.join("pods");
     std::fs::create_dir(&pods)?;
     let mut config =
@@ -67,11 +80,11 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<E
         () = sleep_or_forever(run_for) => {}
         () = node.until_told() => {}
     }
-    let seen = probe.stop().await;
+    let seen = probe.stop().await?;
     let emitted = workload.stop().await?;
     let Some(_) = run_for else {
         node.stop().await?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Outcome::Done);
     };
 
     let verdict = Verdict::reach(&client, &emitted, seen.written).await?;
@@ -93,7 +106,7 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<E
     } else {
         writeln!(out, "{report:#}")?;
     }
-    Ok(if verdict.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if verdict.is_clean() { Outcome::Done } else { Outcome::Unclean })
 }
 
 fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {

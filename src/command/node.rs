@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use weir_runtime::telemetry;
+use anyhow::{Result, bail};
+use weir_runtime::{limit, telemetry};
 
 use crate::cli::NodeArgs;
 use crate::config::Config;
@@ -13,7 +13,11 @@ use crate::node::{Node, Roles};
 /// Runs a node until it is told to end.
 pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
     telemetry::init(telemetry::Format::Auto)?;
+    if !args.tail.is_empty() && !roles.tails() {
+        bail!("--tail is for the agent: `weir agent` or `weir all`");
+    }
     let config = Config::load(args)?;
+    limit::raise_open_files()?;
     super::block_on(async move {
         let node = Node::start(config, roles).await?;
         node.until_told().await;
@@ -30,7 +34,7 @@ pub fn query_worker(config: &Path) -> Result<ExitCode> {
     let text = std::fs::read(config).with_context(|| format!("cannot read {}", config.display()))?;
     let config: Config = serde_json::from_slice(&text).context("the worker's configuration is damaged")?;
     // Before the first thread starts: the limit is the process's.
-    weir_runtime::limit::memory(config.query.memory.0)?;
+    limit::memory(config.query.memory.0)?;
     super::block_on(async move {
         crate::role::worker::run(config).await?;
         super::DONE

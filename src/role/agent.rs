@@ -21,9 +21,11 @@ impl Agent {
     pub async fn start(config: &Config, log: &Log, handles: Handles) -> Result<Self> {
         let append = log.append.clone().context("the agent needs the event log open for writing")?;
         let state = config.paths().agent();
-        let agent =
-            weir_agent::start(config.agent.clone(), append, log.topic.clone(), state, handles.clone())
-                .await?;
+        if config.agent.tail.is_empty() {
+            tracing::warn!("nothing is tailed: name files with --tail or agent.tail");
+        }
+        let own = weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() };
+        let agent = weir_agent::start(own, append, log.topic.clone(), state, handles.clone()).await?;
         Ok(Self { agent, handles })
     }
 

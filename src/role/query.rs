@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -18,8 +18,11 @@ use weir_runtime::child::{Child, Command};
 use weir_runtime::unix::UnixClient;
 use weir_runtime::{Handles, Shutdown, telemetry};
 
-use crate::config::Config;
+use crate::config::{Config, Paths};
 use crate::role::log::Log;
+
+/// How long the query service waits for ingest to have made the catalog.
+const WAIT_FOR_INGEST: Duration = Duration::from_secs(10);
 
 /// How long the worker may take to end its queries.
 const WORKER_STOP: Duration = Duration::from_secs(5);
@@ -36,6 +39,7 @@ impl Query {
     /// Starts the worker under the supervision of this process.
     pub async fn start(config: &Config, _: &Log, handles: Handles) -> Result<Self> {
         let paths = config.paths();
+        wait_for_catalog(&paths).await?;
         let given = paths.worker_config();
         let text = serde_json::to_vec(config).context("the configuration cannot be written")?;
         std::fs::write(&given, text).with_context(|| format!("cannot write {}", given.display()))?;
@@ -81,6 +85,23 @@ impl Query {
     }
 }
 
+/// Ingest makes the catalog; where it has not, there is nothing to ask.
+async fn wait_for_catalog(paths: &Paths) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + WAIT_FOR_INGEST;
+    while !paths.catalog().exists() {
+        if tokio::time::Instant::now() > deadline {
+            bail!(
+                "there is no catalog at {}: start `weir ingest --data {}` on this host first; \
+                 roles on several hosts need Kafka, which this version does not have yet",
+                paths.catalog().display(),
+                paths.data().display()
+            );
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
 /// The worker is as talkative as its parent: a parent without telemetry, such
 /// as the demo, wants to hear of trouble only.
 fn worker_environment() -> Vec<(OsString, OsString)> {
@@ -98,8 +119,8 @@ async fn pass_on(State(worker): State<UnixClient>, request: Request<Body>) -> Re
             tracing::warn!(error = %telemetry::error_chain(&error), "the query worker did not answer");
             let body = serde_json::json!({"error": {
                 "code": "unavailable",
-                "message": "the query worker is starting or was stopped by its memory limit",
-                "hint": "try again in a second; a query that needs less memory may help",
+                "message": "the query worker does not answer: it is starting, or it ended",
+                "hint": "try again in a second; if it goes on, Weir's own log says why the worker ended",
             }});
             (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
         }

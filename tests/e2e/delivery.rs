@@ -132,6 +132,55 @@ fn a_file_that_was_copied_and_cut_off_is_not_read_twice() {
 }
 
 #[test]
+fn what_a_copy_has_more_than_was_read_is_read_from_it() {
+    let scratch = Scratch::new("copy-rest");
+    let file = scratch.input("a.log");
+    append(&file, (0..100).map(|n| format!("line {n}\n")).collect::<String>());
+    let node = Node::start(&scratch);
+    node.wait_for_rows(100);
+    assert!(node.terminate().success());
+    append(&file, (100..150).map(|n| format!("line {n}\n")).collect::<String>());
+    fs::copy(&file, scratch.input("a.log.1")).expect("copied");
+    fs::OpenOptions::new().write(true).open(&file).expect("opens").set_len(0).expect("cut off");
+    append(&file, "line 150\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(151);
+    assert_eq!(node.number("SELECT count(*) FROM logs"), 151);
+    assert_eq!(node.number("SELECT count(DISTINCT body) FROM logs"), 151);
+}
+
+#[test]
+fn files_that_begin_alike_are_not_taken_for_copies() {
+    let scratch = Scratch::new("alike");
+    let file = scratch.input("a.log");
+    append(&file, "ts,level,message\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(1);
+    node.kill();
+    fs::rename(&file, scratch.input("a.log.2")).expect("renamed");
+    let lines: String = (0..20).map(|n| format!("line {n}\n")).collect();
+    append(&scratch.input("a.log.1"), format!("ts,level,message\n{lines}"));
+    append(&file, "ts,level,message\n");
+    let node = Node::start(&scratch);
+    node.wait_for_rows(23);
+    assert_eq!(node.number("SELECT count(*) FROM logs WHERE body LIKE 'line %'"), 20);
+}
+
+#[test]
+fn a_pattern_over_the_data_directory_reads_nothing_of_its_own() {
+    let scratch = Scratch::new("own");
+    append(&scratch.input("a.log"), "one\n");
+    let everything = format!("{}/**/*", scratch.path("").display());
+    let node = Node::start_with(&scratch, crate::harness::Role::All, |command| {
+        command.arg("--tail").arg(&everything);
+    });
+    node.wait_for_rows(1);
+    let own =
+        node.number("SELECT count(*) FROM logs WHERE resource_attributes['log.file.path'] LIKE '%/data/%'");
+    assert_eq!(own, 0);
+}
+
+#[test]
 fn a_restart_goes_on_where_the_last_one_ended() {
     let scratch = Scratch::new("restart");
     let file = scratch.input("a.log");

@@ -20,7 +20,6 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         cuts: vec![Cut { end: acknowledged, stream: Stream::File, kind: CutKind::Line, resolved: None }],
         gone: None,
         ending: None,
-        copy: false,
     }
 }
 

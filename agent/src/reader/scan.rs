@@ -25,6 +25,9 @@ const COPYING_MICROS: i64 = 2_000_000;
 /// Scans asked for come no faster than this.
 const REST_MIN: Duration = Duration::from_millis(10);
 
+/// What a scan found, by path.
+type Standing<'a> = HashMap<&'a Path, Identity>;
+
 impl Reader {
     /// Walks the directories and brings what is known up to date.
     pub(super) fn scan(&mut self, now: Moment) {
@@ -36,8 +39,12 @@ impl Reader {
             self.trouble("directory", &path, &error);
         }
         let mut matched = BTreeSet::new();
-        for file in &found.files {
-            if let Some(key) = self.place(file, now) {
+        // What is known is placed first: a copy is told by where its original is.
+        let standing = found.files.iter().map(|file| (file.path.as_path(), file.identity)).collect();
+        let is_known = |file: &&FoundFile| self.files.by_identity(&file.identity).is_some();
+        let (known, unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
+        for file in known.into_iter().chain(unknown) {
+            if let Some(key) = self.place(file, &standing, now) {
                 matched.insert(key);
                 self.troubled.remove(&file.path);
             }
@@ -58,7 +65,7 @@ impl Reader {
     }
 
     /// Which incarnation a found file is; a new one if none fits.
-    fn place(&mut self, found: &FoundFile, now: Moment) -> Option<FileKey> {
+    fn place(&mut self, found: &FoundFile, standing: &Standing<'_>, now: Moment) -> Option<FileKey> {
         if let Some(key) = self.files.by_identity(&found.identity) {
             match self.go_on(key, &found.path, found.size) {
                 Ok(true) => {
@@ -78,7 +85,7 @@ impl Reader {
                 }
             }
         }
-        match self.adopt(found, now) {
+        match self.adopt(found, standing, now) {
             Ok(key) => Some(key),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -92,9 +99,6 @@ impl Reader {
     /// False: what stands there has another content.
     fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
         let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
-        if tail.copy {
-            return Ok(true);
-        }
         if tail.has_shrunk(size) {
             return Ok(false);
         }
@@ -112,9 +116,10 @@ impl Reader {
         Ok(same)
     }
 
-    /// Begins a new incarnation with a found file, unless it is a copy that
-    /// was made to cut off the original (logrotate's `copytruncate`).
-    fn adopt(&mut self, found: &FoundFile, now: Moment) -> io::Result<FileKey> {
+    /// Begins a new incarnation with a found file. A copy that was made to cut
+    /// off the original (logrotate's `copytruncate`) goes on where that was
+    /// settled.
+    fn adopt(&mut self, found: &FoundFile, standing: &Standing<'_>, now: Moment) -> io::Result<FileKey> {
         let path = &found.path;
         let file = File::open(path)?;
         let metadata = file.metadata()?;
@@ -122,44 +127,31 @@ impl Reader {
             return Ok(key);
         }
         let key = self.files.next_key();
-        if self.is_being_copied(found, &metadata, now) {
-            return Err(io::ErrorKind::NotFound.into());
+        let mut tail = Tail::new(key, path.to_owned(), file.try_clone()?, &metadata, now);
+        if let Some(original) = self.original(found, standing) {
+            if is_being_copied(original, &metadata, now) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            if original.is_copied_in(&file)? {
+                tracing::info!(path = %path.display(), "the file is a copy, reading what its original had left");
+                let settled = original.settled_streams();
+                tail = tail.continuing(&settled, &mut self.lane, &self.origin);
+                self.measured.copies.inc();
+            }
         }
-        if self.is_copy(found, &file)? {
-            self.measured.copies.inc();
-            tracing::info!(path = %path.display(), "the file is a copy of one that was read, leaving it alone");
-            self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now).into_copy());
-            self.dirty.insert(key);
-            return Ok(key);
-        }
-        self.files.insert(Tail::new(key, path.to_owned(), file, &metadata, now));
+        self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
         self.queue(key, false);
         Ok(key)
     }
 
-    /// True when a rotated file, never seen under its original name, holds what
-    /// was read under that name.
-    fn is_copy(&self, found: &FoundFile, file: &File) -> io::Result<bool> {
-        let Some(original) = &found.rotated_from else { return Ok(false) };
-        for tail in self.files.iter().filter(|tail| tail.last_path == *original) {
-            if tail.is_copied_in(file)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// True when a rotated file may be a copy that is still being made: it is
-    /// shorter than what was read under the original's name, and fresh. The
-    /// next scan looks again.
-    fn is_being_copied(&self, found: &FoundFile, metadata: &Metadata, now: Moment) -> bool {
-        let Some(original) = &found.rotated_from else { return false };
-        let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let fresh = written.is_some_and(|since| now.wall - micros(since) < COPYING_MICROS);
-        let shorter = |tail: &&Tail| tail.last_path == *original && tail.read_end() > metadata.len();
-        fresh && self.files.iter().any(|tail| shorter(&tail))
+    /// What was read under the name that a rotated file had, if that file still
+    /// stands there: a renamed one is not a copy, however alike the two begin.
+    fn original(&self, found: &FoundFile, standing: &Standing<'_>) -> Option<&Tail> {
+        let path = found.rotated_from.as_deref()?;
+        let identity = standing.get(path)?;
+        self.files.iter().find(|tail| tail.last_path == path && tail.identity.may_equal(identity))
     }
 
     /// The incarnation is over: the file shrank or has another beginning.
@@ -331,4 +323,13 @@ impl Reader {
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// True when a rotated file may be a copy that is still being made: shorter
+/// than what was read of the original, which is not yet cut off, and fresh.
+/// The next scan looks again.
+fn is_being_copied(original: &Tail, metadata: &Metadata, now: Moment) -> bool {
+    let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let is_fresh = written.is_some_and(|since| now.wall - micros(since) < COPYING_MICROS);
+    is_fresh && !original.ended && original.read_end() > metadata.len()
 }

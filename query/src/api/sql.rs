@@ -43,7 +43,9 @@ pub(super) async fn answer(
 fn statement(headers: &HeaderMap, body: &Bytes) -> Result<String, QueryError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("application/json") {
+    // No statement begins with a brace: curl sends JSON under the name of a form.
+    let is_json = kind.eq_ignore_ascii_case("application/json") || body.trim_ascii_start().starts_with(b"{");
+    if is_json {
         let read: Result<SqlBody, _> = serde_json::from_slice(body);
         return read.map(|body| body.query).map_err(|error| {
             QueryError::refused_with(

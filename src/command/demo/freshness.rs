@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use weir_runtime::Handles;
 
 use crate::http::Client;
@@ -85,10 +85,14 @@ impl Probe {
     }
 
     /// Ends the probing and says what was seen.
-    pub(super) async fn stop(self) -> Seen {
+    pub(super) async fn stop(self) -> Result<Seen> {
         self.handles.shutdown.begin();
         self.handles.tasks.join(Duration::from_secs(5)).await;
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        if let Some(failure) = self.handles.tasks.failure() {
+            bail!("the probe failed: {failure}");
+        }
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(seen)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::http::Client;
 /// How long after the last line everything must be queryable.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A count that did not change for this long is final.
+const SETTLED_AFTER: Duration = Duration::from_millis(500);
+
 /// A line's own number: a field of a JSON line, a word of any other.
 const KEY: &str = "coalesce(attributes['seq'], regexp_match(body, 'seq=([a-z]+-[0-9]+)')[1])";
 
@@ -33,6 +36,7 @@ impl Verdict {
         let emitted = emitted.lines + probes;
         let question = format!("SELECT count(*), count(DISTINCT {KEY}) FROM logs");
         let deadline = Instant::now() + PATIENCE;
+        let mut last = None;
         loop {
             let rows = client.rows(&question).await?;
             let count = |column: usize| rows[0][column].as_u64().context("a count is a number");
@@ -43,10 +47,13 @@ impl Verdict {
                 lost: emitted.saturating_sub(distinct),
                 duplicated: stored.saturating_sub(distinct),
             };
-            if verdict.lost == 0 || Instant::now() > deadline {
+            // A row that comes twice may come late: the count must stand still.
+            let is_settled = verdict.lost == 0 && last == Some((stored, distinct));
+            if is_settled || Instant::now() > deadline {
                 return Ok(verdict);
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            last = Some((stored, distinct));
+            tokio::time::sleep(SETTLED_AFTER).await;
         }
     }
 
