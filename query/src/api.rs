@@ -25,5 +25,6 @@ pub fn router(engine: Arc<Engine>) -> Router {
         .route("/api/v1/sql", post(sql::answer))
         .route("/api/v1/logs", get(logs::answer))
         .fallback(async || error::not_found())
+        .method_not_allowed_fallback(async || error::wrong_method())
         .with_state(engine)
 }

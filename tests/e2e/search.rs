@@ -39,6 +39,11 @@ fn words_fields_and_times_find_the_newest_first() {
     assert_eq!(bodies(&node, "end=2026-01-01T00:00:02Z"), ["Payment accepted"]);
     assert_eq!(bodies(&node, "start=2026-01-01T00:00:02Z"), ["payments are slow", "payment refused"]);
     assert_eq!(bodies(&node, "query=absent"), Vec::<String>::new());
+    let wrong = node.get("/api/v1/sql").expect("the front answers");
+    assert_eq!(wrong.status.as_u16(), 405);
+    assert_eq!(wrong.json().expect("an error is JSON")["error"]["code"], "wrong_method");
+    let json = node.post_sql(" {\"query\": \"SELECT 1 AS one\"}", "text/csv").expect("the front answers");
+    assert_eq!(json.text(), "one\n1\n", "a body with a brace is JSON, whatever it is called");
     for bad in ["start=yesterdayish", "limit=many", "limit=0", "query=%22open"] {
         let response = node.get(&format!("/api/v1/logs?{bad}")).expect("the front answers");
         assert_eq!(response.status.as_u16(), 400, "{bad}: {}", response.text());

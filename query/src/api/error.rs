@@ -76,8 +76,15 @@ fn status(kind: Kind) -> StatusCode {
     }
 }
 
+/// What can be asked, as a hint.
+const ROUTES: &str = "POST /api/v1/sql, GET /api/v1/logs";
+
 pub(super) fn not_found() -> Response {
-    let hint = "POST /api/v1/sql, GET /api/v1/logs".to_owned();
-    ErrorBody::new("not_found", "there is nothing here".to_owned(), Some(hint))
+    ErrorBody::new("not_found", "there is nothing here".to_owned(), Some(ROUTES.to_owned()))
         .response(StatusCode::NOT_FOUND)
+}
+
+pub(super) fn wrong_method() -> Response {
+    ErrorBody::new("wrong_method", "not with this method".to_owned(), Some(ROUTES.to_owned()))
+        .response(StatusCode::METHOD_NOT_ALLOWED)
 }
