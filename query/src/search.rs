@@ -73,19 +73,7 @@ impl Search {
     /// lines of one source that share an instant in the reverse of their
     /// order, so that an answer has one order.
     pub(crate) fn sql_within(&self, time: TimeRange, limit: usize) -> String {
-        let mut conditions: Vec<String> = Vec::new();
-        if time.min_micros > i64::MIN {
-            conditions.push(instant(">=", time.min_micros));
-        }
-        if time.max_micros < i64::MAX {
-            conditions.push(instant("<=", time.max_micros));
-        }
-        conditions.extend(self.condition.clone());
-        let filter = if conditions.is_empty() {
-            String::new()
-        } else {
-            format!(" WHERE {}", conditions.join(" AND "))
-        };
+        let filter = self.filter(time);
         format!(
             "SELECT * FROM {}{filter} ORDER BY {} DESC, {} DESC, {} DESC, {} DESC LIMIT {limit}",
             log::TABLE,
@@ -94,6 +82,30 @@ impl Search {
             column::SOURCE_ID,
             column::SOURCE_START,
         )
+    }
+
+    /// The statement for the span in which the rows of [`Self::sql_within`]
+    /// lie: its oldest and its newest time, null without a row. It reads only
+    /// what the condition names.
+    pub(crate) fn span_sql_within(&self, time: TimeRange, limit: usize) -> String {
+        let (filter, timestamp) = (self.filter(time), column::TIMESTAMP);
+        format!(
+            "SELECT min({timestamp}), max({timestamp}) FROM \
+             (SELECT {timestamp} FROM {}{filter} ORDER BY {timestamp} DESC LIMIT {limit})",
+            log::TABLE,
+        )
+    }
+
+    fn filter(&self, time: TimeRange) -> String {
+        let mut conditions: Vec<String> = Vec::new();
+        if time.min_micros > i64::MIN {
+            conditions.push(instant(">=", time.min_micros));
+        }
+        if time.max_micros < i64::MAX {
+            conditions.push(instant("<=", time.max_micros));
+        }
+        conditions.extend(self.condition.clone());
+        if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
     }
 }
 

@@ -49,3 +49,24 @@ fn words_fields_and_times_find_the_newest_first() {
         assert_eq!(response.status.as_u16(), 400, "{bad}: {}", response.text());
     }
 }
+
+#[test]
+fn a_rare_line_is_found_far_behind_the_newest() {
+    let scratch = Scratch::new("rare");
+    let line = |n: u32| {
+        let (minute, second) = (n / 1000, n % 1000);
+        format!("{{\"ts\":\"2026-01-01T00:{minute:02}:00.{second:03}Z\",\"msg\":\"m\",\"n\":{n}}}\n")
+    };
+    append(&scratch.input("a.log"), (0..50_000).map(line).collect::<String>());
+    let node = Node::start(&scratch);
+    node.wait_for_rows(50_000);
+    let found = |query: &str| -> Vec<String> {
+        let answer = node.get(&format!("/api/v1/logs?{query}")).expect("answered").json().expect("JSON");
+        let logs = answer["logs"].as_array().expect("logs").clone();
+        logs.iter().map(|log| log["attributes"]["n"].as_str().expect("a number").to_owned()).collect()
+    };
+    assert_eq!(found("query=n:7"), ["7"]);
+    assert_eq!(found("query=n:20000%20OR%20n:7%20OR%20n:49999"), ["49999", "20000", "7"]);
+    assert_eq!(found("query=n:20000%20OR%20n:7&limit=1"), ["20000"]);
+    assert_eq!(found("query=n:absent"), Vec::<String>::new());
+}

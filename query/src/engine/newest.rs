@@ -48,17 +48,43 @@ pub(super) async fn find(question: &Question<'_>, search: &Search, out: &Outlet)
     let mut rest = Some(search.time);
     while let Some(span) = rest.filter(|_| missing > 0) {
         let window = newest_window(&spans, span, wanted);
-        let statement = crate::gate::check(&search.sql_within(window, missing))?;
-        let mut rows = question.plan(statement).await?;
-        while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(query_error)?;
-            missing = missing.saturating_sub(batch.num_rows());
-            out.rows(lines.add(batch).await?).await?;
+        // Whole rows are dear. In a large window, where few rows match, their
+        // times are found first, from the columns that the condition names.
+        let held = if search.is_filtered() && wanted > FIRST_ROWS_FILTERED {
+            matching_span(question, &search.span_sql_within(window, missing)).await?
+        } else {
+            Some(window)
+        };
+        if let Some(held) = held {
+            let statement = crate::gate::check(&search.sql_within(held, missing))?;
+            let mut rows = question.plan(statement).await?;
+            while let Some(batch) = rows.next().await {
+                let batch = batch.map_err(query_error)?;
+                missing = missing.saturating_sub(batch.num_rows());
+                out.rows(lines.add(batch).await?).await?;
+            }
         }
         rest = older(span, window);
         wanted = wanted.saturating_mul(GROWTH);
     }
     Ok(())
+}
+
+/// The span that a statement of two times answers with; none without a row.
+async fn matching_span(question: &Question<'_>, sql: &str) -> Result<Option<TimeRange>, QueryError> {
+    let mut rows = question.plan(crate::gate::check(sql)?).await?;
+    let mut span = None;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(query_error)?;
+        let time = |column: usize| {
+            let times = batch.column(column).as_primitive_opt::<TimestampMicrosecondType>()?;
+            times.iter().next().flatten()
+        };
+        if let (Some(min_micros), Some(max_micros)) = (time(0), time(1)) {
+            span = Some(TimeRange { min_micros, max_micros });
+        }
+    }
+    Ok(span)
 }
 
 /// The columns of `logs` and the line.
