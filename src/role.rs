@@ -26,3 +26,17 @@ pub use absent::query;
 
 #[cfg(feature = "query")]
 pub mod worker;
+
+/// Waits a while for what another role on this host makes at its start; tells
+/// whether it is there.
+#[cfg(any(feature = "agent", feature = "ingest", feature = "query"))]
+async fn appears(path: &std::path::Path) -> bool {
+    use std::time::Duration;
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let there = async {
+        while !path.exists() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, there).await.is_ok()
+}

@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use weir_proto::model::Signal;
@@ -12,9 +11,6 @@ use weir_stream::disk::{DiskConfig, DiskLog, DiskReader};
 use weir_stream::{Append, Subscribe, Topic};
 
 use crate::config::Config;
-
-/// How long a reader waits for the writer to have made the log.
-const WAIT_FOR_WRITER: Duration = Duration::from_secs(10);
 
 /// The two sides of the event log, each where a role needs it.
 pub struct Log {
@@ -49,17 +45,13 @@ impl Log {
         if !reads {
             return Ok(Self { topic, append: None, subscribe: None });
         }
-        let deadline = tokio::time::Instant::now() + WAIT_FOR_WRITER;
-        while !dir.join(topic.as_str()).is_dir() {
-            if tokio::time::Instant::now() > deadline {
-                bail!(
-                    "there is no event log at {}: start `weir agent --data {}` on this host first; \
-                     roles on several hosts need Kafka, which this version does not have yet",
-                    dir.display(),
-                    config.data.display()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        if !super::appears(&dir.join(topic.as_str())).await {
+            bail!(
+                "there is no event log at {}: start `weir agent --data {}` on this host first; \
+                 roles on several hosts need Kafka, which this version does not have yet",
+                dir.display(),
+                config.data.display()
+            );
         }
         let reader = Arc::new(DiskReader::open(dir));
         Ok(Self { topic, append: None, subscribe: Some(reader) })

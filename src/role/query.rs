@@ -21,9 +21,6 @@ use weir_runtime::{Handles, Shutdown, telemetry};
 use crate::config::{Config, Paths};
 use crate::role::log::Log;
 
-/// How long the query service waits for ingest to have made the catalog.
-const WAIT_FOR_INGEST: Duration = Duration::from_secs(10);
-
 /// How long the worker may take to end its queries.
 const WORKER_STOP: Duration = Duration::from_secs(5);
 
@@ -87,17 +84,13 @@ impl Query {
 
 /// Ingest makes the catalog; where it has not, there is nothing to ask.
 async fn wait_for_catalog(paths: &Paths) -> Result<()> {
-    let deadline = tokio::time::Instant::now() + WAIT_FOR_INGEST;
-    while !paths.catalog().exists() {
-        if tokio::time::Instant::now() > deadline {
-            bail!(
-                "there is no catalog at {}: start `weir ingest --data {}` on this host first; \
-                 roles on several hosts need Kafka, which this version does not have yet",
-                paths.catalog().display(),
-                paths.data().display()
-            );
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    if !super::appears(&paths.catalog()).await {
+        bail!(
+            "there is no catalog at {}: start `weir ingest --data {}` on this host first; \
+             roles on several hosts need Kafka, which this version does not have yet",
+            paths.catalog().display(),
+            paths.data().display()
+        );
     }
     Ok(())
 }

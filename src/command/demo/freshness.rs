@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use weir_runtime::Handles;
 
+use crate::demo::cri_time;
 use crate::http::Client;
 
 /// Pause between two questions, and between an answer and the next probe.
@@ -59,7 +60,7 @@ impl Probe {
                     seen.written
                 };
                 let since = clock.now_micros() - 60_000_000;
-                let time = rfc3339(clock.now_micros());
+                let time = cri_time(clock.now_micros());
                 file.write_all(format!("{time} stdout F probe seq=probe-{number}\n").as_bytes())?;
                 let written = Instant::now();
                 let question = format!(
@@ -94,9 +95,4 @@ impl Probe {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Ok(seen)
     }
-}
-
-/// A CRI time stamp.
-fn rfc3339(micros: i64) -> String {
-    crate::demo::cri_time(micros)
 }
