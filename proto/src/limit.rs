@@ -34,5 +34,34 @@ pub const JSON_DEPTH_MAX: usize = 64;
 /// Bytes of a tenant's name; it becomes part of object paths.
 pub const TENANT_BYTES_MAX: usize = 64;
 
+/// A pushed record numbers its rows with this many bits: record `n` covers
+/// `[n << 20, (n + 1) << 20)` of its source, so a record's place in the log and
+/// a row's place in it make one number, and 2^43 records fit.
+pub const ROWS_PER_RECORD_BITS: u32 = 20;
+
+/// Rows that one pushed record may hold.
+pub const ROWS_PER_RECORD_MAX: usize = 1 << ROWS_PER_RECORD_BITS;
+
+/// Bytes of one pushed event: names, values, its events and links together.
+/// What is beyond is left out and marked, like the end of a long line.
+pub const EVENT_BYTES_MAX: usize = LINE_BYTES_MAX;
+
+/// Bytes of one resource's attributes. They are repeated in every row, so one
+/// row with its resource stays below Kafka's default message limit of 1 MiB.
+pub const RESOURCE_BYTES_MAX: usize = 128 * 1024;
+
+/// Bytes that one pushed request may become as columns. A resource is repeated
+/// in every row, so a small request can become large; what is beyond is
+/// rejected, and the client told.
+pub const DECODED_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Buckets of one histogram point. OpenTelemetry's default is 160; cutting some
+/// off would make the point wrong, so a larger one is rejected.
+pub const BUCKETS_MAX: usize = 4 * 1024;
+
+/// Exemplars of one metric point.
+pub const EXEMPLARS_MAX: usize = 1000;
+
 const _: () = assert!(LINE_BYTES_MAX + BATCH_BYTES < BATCH_UNCOMPRESSED_BYTES_MAX);
+const _: () = assert!(EVENT_BYTES_MAX + RESOURCE_BYTES_MAX < 1024 * 1024);
 const _: () = assert!(FIELD_NAME_BYTES_MAX < LINE_BYTES_MAX);

@@ -4,4 +4,11 @@
 //! integer, no nanosecond timestamp, no fixed-size binary. Columns are added
 //! at the end and never change meaning.
 
+mod kind;
 pub mod log;
+pub mod metric;
+pub mod span;
+mod table;
+
+pub use kind::{list_type, map_entry_fields, map_type, struct_list_type, timestamp_type};
+pub use table::{Sort, Table};

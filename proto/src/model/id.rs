@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use twox_hash::XxHash64;
 use ulid::Ulid;
 
 use crate::limit::TENANT_BYTES_MAX;
@@ -68,6 +69,17 @@ ulid_type! {
     /// One object in a table. Unique and never reused, so that a deleted name
     /// can never come back with other content.
     FileId
+}
+
+impl SourceId {
+    /// The source of a partition that a foreign producer writes: every process
+    /// derives the same one. XXH64 of `kafka:topic/partition` with seed 0 is the
+    /// upper half, with seed 1 the lower.
+    pub fn foreign(topic: &str, partition: u32) -> Self {
+        let name = format!("kafka:{topic}/{partition}");
+        let half = |seed| u128::from(XxHash64::oneshot(seed, name.as_bytes()));
+        Self::from_u128(half(0) << 64 | half(1))
+    }
 }
 
 /// The hash of a line layout's content: equal layouts have equal ids in every
@@ -137,6 +149,14 @@ impl From<TenantId> for String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_foreign_partition_is_the_same_source_everywhere() {
+        let source = SourceId::foreign("weir.spans", 3);
+        assert_eq!(source.to_string(), "63F5AYK03FPC8VSYRNAG0955XB");
+        assert_ne!(source, SourceId::foreign("weir.spans", 4));
+        assert_eq!(source.to_string().parse::<SourceId>().unwrap(), source);
+    }
 
     #[test]
     fn a_tenant_is_safe_in_a_path() {

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A kind of event; each has a topic and tables of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Signal {
     /// A line or a structured log record.
     Logs,
@@ -14,6 +17,9 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Logs, Self::Spans, Self::Metrics];
+
     /// The word used in topics, headers and tables.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -21,6 +27,13 @@ impl Signal {
             Self::Spans => "spans",
             Self::Metrics => "metrics",
         }
+    }
+
+    /// The signal that a topic carries, by the word after its last dot:
+    /// `weir.spans` carries spans.
+    pub fn of_topic(topic: &str) -> Option<Self> {
+        let word = topic.rsplit('.').next()?;
+        Self::ALL.into_iter().find(|signal| signal.as_str() == word)
     }
 }
 

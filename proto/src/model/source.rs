@@ -74,7 +74,12 @@ pub mod flags {
     /// Neither the line nor its framing held a time; `timestamp` is the observed
     /// time.
     pub const TIME_ASSUMED: i32 = 1 << 9;
-    /// A limit on fields, names or depth was hit; the exact line is in
-    /// `body_raw`.
+    /// A limit on fields, names, depth or size was hit. Of a line, the exact
+    /// text is in `body_raw`; of a pushed event, what was beyond is gone.
     pub const LIMITED: i32 = 1 << 10;
+    /// Zipkin's `debug`: the trace was to be kept whatever the sampling.
+    pub const DEBUG: i32 = 1 << 11;
+    /// Where the sender's own flags begin: OTLP's ten bits (W3C trace flags,
+    /// then "has is-remote" and "is remote") lie at 16-25.
+    pub const SENT_SHIFT: u32 = 16;
 }

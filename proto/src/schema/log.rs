@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+pub use super::kind::{map_entry_fields, map_type, timestamp_type};
 
 /// The table's name in SQL, in paths and in the catalog.
 pub const TABLE: &str = "logs";
@@ -75,22 +77,6 @@ pub const PROMOTED: [(&str, &str); 8] = [
     ("k8s.node.name", column::K8S_NODE_NAME),
     ("host.name", column::HOST_NAME),
 ];
-
-/// A UTC timestamp in microseconds.
-pub fn timestamp_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-}
-
-/// The two fields of a map entry: a non-null key and a nullable value.
-pub fn map_entry_fields() -> Fields {
-    Fields::from(vec![Field::new("key", DataType::Utf8, false), Field::new("value", DataType::Utf8, true)])
-}
-
-/// `Map<Utf8, Utf8>`, unsorted: the order of entries is the line's.
-pub fn map_type() -> DataType {
-    let entries = Field::new("entries", DataType::Struct(map_entry_fields()), false);
-    DataType::Map(Arc::new(entries), false)
-}
 
 /// The schema of `logs`, sorted by `timestamp` within a file.
 pub fn schema() -> SchemaRef {

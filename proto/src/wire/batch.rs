@@ -11,7 +11,6 @@
 
 mod decode;
 mod encode;
-mod framing;
 mod layout;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::model::{AgentId, TenantId};
 
 /// Header names. Values are ASCII text.
 pub mod header_name {
-    /// What the payload is: `application/vnd.weir.lines+arrow`.
+    /// What the payload is: lines, rows, or a foreign producer's OTLP.
     pub const CONTENT_TYPE: &str = "content-type";
     /// Version of the payload's schema.
     pub const SCHEMA: &str = "weir-schema";
@@ -29,8 +29,14 @@ pub mod header_name {
     pub const LANE: &str = "weir-lane";
 }
 
-/// Content type of a batch of tailed lines.
-pub(crate) const CONTENT_TYPE_LINES: &str = "application/vnd.weir.lines+arrow";
+/// What the payload of one of our own messages is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Tailed lines: `docs/formats/batch-v1.md`.
+    Lines,
+    /// Rows of tables: `docs/formats/rows-v1.md`.
+    Rows,
+}
 
 /// The schema version written by this build.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
@@ -53,10 +59,30 @@ pub struct BatchHeader {
     pub codec: Codec,
 }
 
+impl Content {
+    const ALL: [Self; 2] = [Self::Lines, Self::Rows];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Lines => "application/vnd.weir.lines+arrow",
+            Self::Rows => "application/vnd.weir.rows+arrow",
+        }
+    }
+
+    /// What the headers say that the payload is.
+    pub(super) fn of(pairs: &[(String, Bytes)]) -> Result<Self, DecodeError> {
+        let name = required(pairs, header_name::CONTENT_TYPE)?;
+        Self::ALL
+            .into_iter()
+            .find(|content| content.as_str() == name)
+            .ok_or_else(|| DecodeError::Unsupported { what: "content type", value: name.to_owned() })
+    }
+}
+
 impl BatchHeader {
-    pub(crate) fn to_pairs(&self, uncompressed_bytes: usize) -> Vec<(String, Bytes)> {
+    pub(super) fn to_pairs(&self, content: Content, uncompressed_bytes: usize) -> Vec<(String, Bytes)> {
         let mut pairs = vec![
-            (header_name::CONTENT_TYPE.to_owned(), Bytes::from_static(CONTENT_TYPE_LINES.as_bytes())),
+            (header_name::CONTENT_TYPE.to_owned(), Bytes::from_static(content.as_str().as_bytes())),
             (header_name::SCHEMA.to_owned(), SCHEMA_VERSION.to_string().into()),
             (header_name::CODEC.to_owned(), Bytes::from_static(self.codec.as_str().as_bytes())),
             (header_name::UNCOMPRESSED_BYTES.to_owned(), uncompressed_bytes.to_string().into()),
@@ -73,10 +99,13 @@ impl BatchHeader {
     }
 
     /// Reads the headers; returns them with the payload's uncompressed size.
-    pub(crate) fn from_pairs(pairs: &[(String, Bytes)]) -> Result<(Self, u64), DecodeError> {
-        let content_type = required(pairs, header_name::CONTENT_TYPE)?;
-        if content_type != CONTENT_TYPE_LINES {
-            return Err(DecodeError::Unsupported { what: "content type", value: content_type.to_owned() });
+    pub(super) fn from_pairs(
+        pairs: &[(String, Bytes)],
+        expected: Content,
+    ) -> Result<(Self, u64), DecodeError> {
+        let content = Content::of(pairs)?;
+        if content != expected {
+            return Err(bad(header_name::CONTENT_TYPE, content.as_str(), expected.as_str()));
         }
         let schema: u32 = parsed(pairs, header_name::SCHEMA, "a number")?;
         if schema != SCHEMA_VERSION {
@@ -99,7 +128,10 @@ impl BatchHeader {
     }
 }
 
-fn optional<'a>(pairs: &'a [(String, Bytes)], name: &'static str) -> Result<Option<&'a str>, DecodeError> {
+pub(super) fn optional<'a>(
+    pairs: &'a [(String, Bytes)],
+    name: &'static str,
+) -> Result<Option<&'a str>, DecodeError> {
     let Some((_, value)) = pairs.iter().find(|(key, _)| key == name) else {
         return Ok(None);
     };

@@ -3,18 +3,18 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{Array, BinaryArray, Int32Array, Int64Array, RecordBatch, StructArray};
+use arrow_array::{Array, BinaryArray, Int32Array, Int64Array, RecordBatch};
 use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamDecoder;
-use arrow_schema::SchemaRef;
 use bytes::Bytes;
 
-use super::framing;
-use super::layout::{lines_schema, sources_schema};
+use super::layout::lines_schema;
 use crate::DecodeError;
-use crate::limit::{BATCH_SOURCES_MAX, LINE_BYTES_MAX};
-use crate::model::{ByteRange, Drop, Source, SourceId};
+use crate::limit::LINE_BYTES_MAX;
+use crate::model::{ByteRange, Source};
 use crate::wire::BatchHeader;
+use crate::wire::header::Content;
+use crate::wire::ipc::read_stream;
+use crate::wire::sources::{self, byte_range};
 
 /// A decoded batch. Lines borrow from it.
 #[derive(Debug)]
@@ -61,17 +61,12 @@ impl LineBatch {
     /// [`DecodeError::is_unsupported`] tells a message of a newer Weir from a
     /// broken one.
     pub fn decode(headers: &[(String, Bytes)], payload: &[u8]) -> Result<Self, DecodeError> {
-        let (header, uncompressed) = BatchHeader::from_pairs(headers)?;
+        let (header, uncompressed) = BatchHeader::from_pairs(headers, Content::Lines)?;
         let plain = header.codec.decompress(payload, uncompressed)?;
         let mut plain = Buffer::from_vec(plain);
-        let sources = match read_stream(&mut plain, &sources_schema(), "sources")? {
-            Some(batch) => read_sources(&batch)?,
-            None => Vec::new(),
-        };
-        let columns = match read_stream(&mut plain, &lines_schema(), "lines")? {
-            Some(batch) => Some(Columns::check(&batch, &sources)?),
-            None => None,
-        };
+        let sources = sources::read(&mut plain)?;
+        let lines = read_stream(&mut plain, "lines")?.expect(&lines_schema(), "lines")?;
+        let columns = lines.map(|batch| Columns::check(&batch, &sources)).transpose()?;
         if !plain.is_empty() {
             return Err(DecodeError::malformed("payload", "bytes after the second stream"));
         }
@@ -138,98 +133,5 @@ impl Columns {
             flags: self.flags.value(row),
             text: self.line.value(row),
         }
-    }
-}
-
-/// Reads one IPC stream of at most one batch and cuts it off `plain`. Columns
-/// borrow from it: nothing is copied.
-///
-/// The IPC decoder trusts its input in places: it allocates what a message
-/// claims, which [`framing::cut_stream`] checks first, and panics on some
-/// damaged metadata. Foreign bytes must not end a task, so a panic is caught
-/// here and is one more way to be malformed; nothing of the decoder outlives it.
-fn read_stream(
-    plain: &mut Buffer,
-    schema: &SchemaRef,
-    what: &'static str,
-) -> Result<Option<RecordBatch>, DecodeError> {
-    let stream = framing::cut_stream(plain, what)?;
-    let read = std::panic::AssertUnwindSafe(|| read_trusting(stream, schema, what));
-    std::panic::catch_unwind(read).unwrap_or_else(|_| Err(DecodeError::malformed(what, "damaged metadata")))
-}
-
-fn read_trusting(
-    mut stream: Buffer,
-    schema: &SchemaRef,
-    what: &'static str,
-) -> Result<Option<RecordBatch>, DecodeError> {
-    let malformed = |error: arrow_schema::ArrowError| DecodeError::malformed(what, error);
-    let mut decoder = StreamDecoder::new();
-    let mut batch = None;
-    while !stream.is_empty() {
-        let Some(next) = decoder.decode(&mut stream).map_err(malformed)? else { break };
-        if batch.replace(next).is_some() {
-            return Err(DecodeError::malformed(what, "more than one batch in the stream"));
-        }
-    }
-    decoder.finish().map_err(malformed)?;
-    if decoder.schema().is_none_or(|found| found.fields() != schema.fields()) {
-        return Err(DecodeError::malformed(what, "the columns are not those of version 1"));
-    }
-    Ok(batch)
-}
-
-fn read_sources(batch: &RecordBatch) -> Result<Vec<Source>, DecodeError> {
-    if batch.num_rows() > BATCH_SOURCES_MAX {
-        let (bytes, limit) = (batch.num_rows() as u64, BATCH_SOURCES_MAX as u64);
-        return Err(DecodeError::Oversized { what: "number of sources", bytes, limit });
-    }
-    let ids = batch.column(0).as_string::<i32>();
-    let resources = batch.column(1).as_map();
-    let parsers = batch.column(2).as_string::<i32>();
-    let starts = batch.column(3).as_primitive::<Int64Type>();
-    let ends = batch.column(4).as_primitive::<Int64Type>();
-    let drops = batch.column(5).as_list::<i32>();
-    (0..batch.num_rows())
-        .map(|row| {
-            Ok(Source {
-                id: ids
-                    .value(row)
-                    .parse::<SourceId>()
-                    .map_err(|error| DecodeError::malformed("source id", error))?,
-                resource: pairs(&resources.value(row)),
-                parser: parsers.value(row).to_owned(),
-                covered: byte_range(starts.value(row), ends.value(row))?,
-                drops: read_drops(drops.value(row).as_struct())?,
-            })
-        })
-        .collect()
-}
-
-fn pairs(entries: &StructArray) -> Vec<(String, String)> {
-    let keys = entries.column(0).as_string::<i32>();
-    let values = entries.column(1).as_string::<i32>();
-    keys.iter().zip(values).filter_map(|(key, value)| Some((key?.to_owned(), value?.to_owned()))).collect()
-}
-
-fn read_drops(rows: &StructArray) -> Result<Vec<Drop>, DecodeError> {
-    let number = |column: usize, row: usize| rows.column(column).as_primitive::<Int64Type>().value(row);
-    let reasons = rows.column(3).as_string::<i32>();
-    (0..rows.len())
-        .map(|row| {
-            Ok(Drop {
-                range: byte_range(number(0, row), number(1, row))?,
-                count: u64::try_from(number(2, row))
-                    .map_err(|error| DecodeError::malformed("drop", error))?,
-                reason: reasons.value(row).to_owned(),
-            })
-        })
-        .collect()
-}
-
-fn byte_range(start: i64, end: i64) -> Result<ByteRange, DecodeError> {
-    match (u64::try_from(start), u64::try_from(end)) {
-        (Ok(start), Ok(end)) if start <= end => Ok(ByteRange::new(start, end)),
-        _ => Err(DecodeError::malformed("byte range", format!("[{start}, {end})"))),
     }
 }

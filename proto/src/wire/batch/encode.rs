@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder, StructBuilder};
 use arrow_array::types::{Int32Type, Int64Type};
-use arrow_array::{ArrayRef, BinaryArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, PrimitiveArray, RecordBatch};
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_ipc::writer::StreamWriter;
-use arrow_schema::{Field, SchemaRef};
 use bytes::Bytes;
 
-use super::layout::{drop_fields, lines_schema, sources_schema};
+use super::layout::lines_schema;
 use crate::limit::{BATCH_BYTES, BATCH_ROWS_MAX};
 use crate::model::Source;
-use crate::schema::log::map_entry_fields;
 use crate::wire::BatchHeader;
+use crate::wire::header::Content;
+use crate::wire::ipc::write_stream;
+use crate::wire::sources::{self, signed};
 
 /// A message, ready to append: headers in order, and the compressed payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,9 +122,9 @@ impl LineBatchBuilder {
     pub fn finish(&mut self, header: &BatchHeader, sources: &[Source]) -> EncodedBatch {
         let lines = std::mem::take(self);
         let mut plain = Vec::with_capacity(lines.text.len() + lines.rows() * 48 + 2048);
-        write_stream(&mut plain, &sources_schema(), &sources_batch(sources));
+        sources::write(&mut plain, sources);
         write_stream(&mut plain, &lines_schema(), &lines.into_batch());
-        let headers = header.to_pairs(plain.len());
+        let headers = header.to_pairs(Content::Lines, plain.len());
         let payload = Bytes::from(header.codec.compress(plain));
         EncodedBatch { headers, payload }
     }
@@ -148,73 +147,4 @@ impl LineBatchBuilder {
         ];
         RecordBatch::try_new(lines_schema(), columns).expect("columns follow the schema")
     }
-}
-
-fn sources_batch(sources: &[Source]) -> RecordBatch {
-    let text = |value: fn(&Source) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(sources.iter().map(value)))
-    };
-    let number = |value: fn(&Source) -> u64| -> ArrayRef {
-        Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(sources.iter().map(|s| signed(value(s)))))
-    };
-    let columns: Vec<ArrayRef> = vec![
-        text(|source| source.id.to_string()),
-        resources(sources),
-        text(|source| source.parser.clone()),
-        number(|source| source.covered.start),
-        number(|source| source.covered.end),
-        drops(sources),
-    ];
-    RecordBatch::try_new(sources_schema(), columns).expect("columns follow the schema")
-}
-
-fn resources(sources: &[Source]) -> ArrayRef {
-    let entries = map_entry_fields();
-    let names = arrow_array::builder::MapFieldNames {
-        entry: "entries".to_owned(),
-        key: "key".to_owned(),
-        value: "value".to_owned(),
-    };
-    let mut map = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
-        .with_keys_field(entries[0].clone())
-        .with_values_field(entries[1].clone());
-    for source in sources {
-        for (key, value) in &source.resource {
-            map.keys().append_value(key);
-            map.values().append_value(value);
-        }
-        map.append(true).expect("keys and values are appended in pairs");
-    }
-    Arc::new(map.finish())
-}
-
-fn drops(sources: &[Source]) -> ArrayRef {
-    let item = Field::new("item", arrow_schema::DataType::Struct(drop_fields()), false);
-    let mut list = ListBuilder::new(StructBuilder::from_fields(drop_fields(), 0)).with_field(Arc::new(item));
-    for source in sources {
-        for drop in &source.drops {
-            let row = list.values();
-            for (column, value) in [drop.range.start, drop.range.end, drop.count].into_iter().enumerate() {
-                row.field_builder::<Int64Builder>(column).expect("an i64 column").append_value(signed(value));
-            }
-            row.field_builder::<StringBuilder>(3).expect("a text column").append_value(&drop.reason);
-            row.append(true);
-        }
-        list.append(true);
-    }
-    Arc::new(list.finish())
-}
-
-fn write_stream(plain: &mut Vec<u8>, schema: &SchemaRef, batch: &RecordBatch) {
-    const WHY: &str = "writing a valid batch to memory cannot fail";
-    let mut writer = StreamWriter::try_new(plain, schema).expect(WHY);
-    if batch.num_rows() > 0 {
-        writer.write(batch).expect(WHY);
-    }
-    writer.finish().expect(WHY);
-}
-
-/// Offsets stay below 2^63: no file is that long.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).expect("an offset below 2^63")
 }

@@ -1,35 +1,8 @@
-//! The two schemas of a payload.
+//! The columns of lines.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
-
-use crate::schema::log::map_type;
-
-pub(super) fn drop_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("start", DataType::Int64, false),
-        Field::new("end", DataType::Int64, false),
-        Field::new("count", DataType::Int64, false),
-        Field::new("reason", DataType::Utf8, false),
-    ])
-}
-
-/// One row per source of the batch; a line names its source by row number.
-pub(super) fn sources_schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let drop = Field::new("item", DataType::Struct(drop_fields()), false);
-        Arc::new(Schema::new(vec![
-            Field::new("source_id", DataType::Utf8, false),
-            Field::new("resource", map_type(), false),
-            Field::new("parser", DataType::Utf8, false),
-            Field::new("covered_start", DataType::Int64, false),
-            Field::new("covered_end", DataType::Int64, false),
-            Field::new("drops", DataType::List(Arc::new(drop)), false),
-        ]))
-    });
-    SCHEMA.clone()
-}
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 /// One row per line.
 pub(super) fn lines_schema() -> SchemaRef {

@@ -1,0 +1,1 @@
+// Tests of rows come with the format page.
