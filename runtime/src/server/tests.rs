@@ -69,6 +69,36 @@ async fn a_panic_costs_one_request() {
     assert_eq!(handles.tasks.failure(), None);
 }
 
+#[tokio::test]
+async fn one_port_speaks_both_versions_of_http() {
+    use http_body_util::{BodyExt, Empty};
+    let (handles, address) = start(Router::new().route("/", get(async || "ok"))).await;
+    let mut first = TcpStream::connect(address).await.expect("connected");
+    ask(&mut first).await;
+
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let executor = Streams(handles.tasks.clone());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(executor, TokioIo::new(stream)).await.expect("HTTP/2");
+    handles.tasks.spawn("client", async move { connection.await.map_err(Into::into) });
+    let request = Request::get(format!("http://{address}/")).body(Empty::<axum::body::Bytes>::new());
+    let response = sender.send_request(request.expect("a request")).await.expect("answered");
+    assert_eq!((response.status(), response.version()), (StatusCode::OK, axum::http::Version::HTTP_2));
+    assert_eq!(response.into_body().collect().await.expect("a body").to_bytes(), "ok");
+
+    drop(sender);
+    handles.shutdown.begin();
+    assert!(handles.tasks.join(Duration::from_secs(30)).await.is_empty(), "both connections end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_says_nothing_is_dropped() {
+    let (_handles, address) = start(Router::new()).await;
+    let mut stream = TcpStream::connect(address).await.expect("connected");
+    // Ends only because the server hangs up.
+    assert_eq!(read_all(&mut stream).await, "");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_never_ends_its_head_is_dropped() {
     let (_handles, address) = start(Router::new()).await;
