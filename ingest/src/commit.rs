@@ -129,6 +129,7 @@ impl Committer {
             covered: take.covered.clone(),
             gaps: take.gaps.clone(),
             layouts: layouts.map(|(id, json)| (*id, json.to_string())).collect(),
+            lanes: Vec::new(),
             now_micros,
         };
         match self.catalog.publish(&commit).await {

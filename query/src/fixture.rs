@@ -18,10 +18,10 @@ use tempfile::TempDir;
 use weir_proto::model::{AgentId, ByteRange, FileId, LayoutId, SourceId, TenantId};
 use weir_proto::schema::log;
 use weir_runtime::Handles;
+use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{
-    Advance, Catalog, CatalogError, Commit, Delivery, FileEntry, Gap, Lease, LogPartition, Progress,
-    Snapshot, SourceCover, TimeRange,
+    Advance, Catalog, Commit, FileEntry, Lease, LogPartition, SourceCover, TimeRange,
 };
 use weir_storage::file::{Footer, WriteOptions, sort_by_time, write_batches};
 use weir_storage::live::{LaneMark, LiveBatch, LiveError, LiveRows, PinnedRows};
@@ -348,59 +348,17 @@ impl World {
     }
 }
 
-#[async_trait]
-impl Catalog for World {
-    async fn lease(
-        &self,
-        p: &LogPartition,
-        owner: &str,
-        now: i64,
-        lasts: Duration,
-    ) -> Result<Lease, CatalogError> {
-        self.catalog.catalog.lease(p, owner, now, lasts).await
+impl Double for World {
+    fn inner(&self) -> &dyn Catalog {
+        &self.catalog.catalog
     }
 
-    async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
-        self.catalog.catalog.release(lease).await
-    }
-
-    async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
-        self.catalog.catalog.progress(partition).await
-    }
-
-    async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
-        self.catalog.catalog.publish(commit).await
-    }
-
-    async fn snapshot(
-        &self,
-        tenant: &TenantId,
-        table: &str,
-        time: TimeRange,
-    ) -> Result<Snapshot, CatalogError> {
+    fn on_snapshot(&self, time: TimeRange) {
         self.call(Call::Snapshot(time));
-        self.catalog.catalog.snapshot(tenant, table, time).await
     }
 
-    async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
-        self.catalog.catalog.gaps(tenant).await
-    }
-
-    async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
-        self.catalog.catalog.delivery(tenant).await
-    }
-
-    async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
+    fn on_layouts(&self) {
         self.call(Call::Layouts);
-        self.catalog.catalog.layouts().await
-    }
-
-    async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
-        self.catalog.catalog.tombstone(path, now_micros).await
-    }
-
-    async fn paths(&self) -> Result<Vec<String>, CatalogError> {
-        self.catalog.catalog.paths().await
     }
 }
 

@@ -7,6 +7,10 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod double;
+mod open;
+pub mod postgres;
 mod row;
 mod sql;
 pub mod sqlite;
@@ -17,12 +21,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
-use weir_proto::model::{LayoutId, TenantId};
+use weir_proto::model::{AgentId, LayoutId, TenantId};
 
+pub use open::{open, open_read_only};
+pub use postgres::PostgresCatalog;
 pub use sqlite::SqliteCatalog;
 pub use types::{
-    Advance, Commit, Delivery, FileEntry, Gap, Lease, LogPartition, Progress, Snapshot, SourceCover,
-    TimeRange,
+    Advance, Commit, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Member, Owner,
+    Progress, Snapshot, SourceCover, TimeRange,
 };
 
 /// The catalog's promise; SQLite for one host, Postgres for several.
@@ -31,6 +37,10 @@ pub trait Catalog: Send + Sync {
     /// Takes the partition for `owner`, or renews it. A lease that has run out
     /// can be taken by anyone and gets the next epoch; one's own lease keeps
     /// its epoch.
+    ///
+    /// `now_micros` is read before the call. Whether a lease has run out is
+    /// judged by it in a catalog of one host, and by the database's clock in
+    /// one of several, whose clocks differ.
     ///
     /// # Errors
     /// [`CatalogError::LeaseHeld`] while somebody else's lease runs.
@@ -42,10 +52,28 @@ pub trait Catalog: Send + Sync {
         lasts: Duration,
     ) -> Result<Lease, CatalogError>;
 
+    /// Every leased partition with its owner, also where the lease has run out
+    /// and nobody has taken it since; by partition.
+    async fn owners(&self) -> Result<Vec<Owner>, CatalogError>;
+
+    /// Says that `member` is there, serves at `address`, and lasts for a while.
+    /// Answers with all whose time has not run out, itself included, by name.
+    async fn announce(
+        &self,
+        member: &str,
+        address: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Vec<Member>, CatalogError>;
+
+    /// Takes a member off the list before its time.
+    async fn depart(&self, member: &str) -> Result<(), CatalogError>;
+
     /// Gives a lease back before its time, so that a restart need not wait.
     async fn release(&self, lease: &Lease) -> Result<(), CatalogError>;
 
-    /// How far a partition is stored, with the covered ranges of its sources.
+    /// How far a partition is stored, with the covered ranges of its sources
+    /// and its lanes.
     async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError>;
 
     /// Publishes a flush: all of it or nothing. Answers with the number of the
@@ -58,8 +86,8 @@ pub trait Catalog: Send + Sync {
     /// else: the commit may have happened.
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError>;
 
-    /// The files of a table that may hold rows of the time range, and every
-    /// partition's next offset, read in one transaction.
+    /// The files of a table that may hold rows of the time range, every
+    /// partition's next offset, and every lane, read in one transaction.
     async fn snapshot(
         &self,
         tenant: &TenantId,
@@ -75,6 +103,10 @@ pub trait Catalog: Send + Sync {
 
     /// Every line layout that a stored row may name, as JSON.
     async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError>;
+
+    /// Forgets an agent's retired lanes: an operator's word that nothing of
+    /// them will come. Answers with how many there were.
+    async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError>;
 
     /// Makes a later commit of this path fail: the step before an orphan is
     /// deleted.
@@ -101,6 +133,12 @@ pub enum CatalogError {
         #[source]
         source: sqlx::Error,
     },
+    /// The catalog's URL cannot be understood.
+    #[error("the catalog's URL is no good: {reason}")]
+    Url {
+        /// What is wrong with it; never the password.
+        reason: String,
+    },
     /// Written by another version of the format.
     #[error("the catalog has format version {found}, this build reads {expected}: {advice}")]
     Version {
@@ -111,6 +149,10 @@ pub enum CatalogError {
         /// What to do.
         advice: &'static str,
     },
+    /// Written by a build that did not have this table, and opened for reading
+    /// only.
+    #[error("the catalog has no table {0} yet: start `weir ingest` of this version once, it adds it")]
+    Older(&'static str),
     /// Somebody else has the partition.
     #[error("partition {partition} is leased to {owner} for another {remaining:?}")]
     LeaseHeld {
@@ -169,4 +211,12 @@ impl CatalogError {
     pub fn is_fenced(&self) -> bool {
         matches!(self, Self::Fenced { .. } | Self::LeaseHeld { .. } | Self::PathInUse(_))
     }
+}
+
+fn failed(step: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
+    move |source| CatalogError::Query { step, source }
+}
+
+fn unknown(source: sqlx::Error) -> CatalogError {
+    CatalogError::CommitUnknown { source }
 }

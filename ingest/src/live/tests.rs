@@ -354,7 +354,8 @@ impl Model {
 
     fn begin(&mut self) {
         let Catalog { next_offset, covered, .. } = &self.catalog;
-        let progress = Progress { next_offset: *next_offset, covered: covered.clone() };
+        let progress =
+            Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
         self.term = self.live.begin(lease(), &progress);
         self.ledger = Ledger::new(progress.covered);
         self.next = usize::try_from(next_offset.unwrap_or(0)).expect("small");
@@ -373,7 +374,7 @@ impl Model {
     fn visible(&self) -> Vec<(i64, i64)> {
         let mut pinned = pin(&self.live).now_or_never().expect("pinning does not wait");
         let next_offsets = self.catalog.next_offset.map(|next| (partition(), next)).into_iter().collect();
-        pinned.drop_stored(&Snapshot { files: Vec::new(), next_offsets });
+        pinned.drop_stored(&Snapshot { next_offsets, ..Snapshot::default() });
         let mut rows = self.catalog.rows.clone();
         for batch in &pinned.batches {
             let column = |at: usize| batch.rows.column(at).as_primitive::<Int64Type>().values();

@@ -1,16 +1,14 @@
 //! A catalog that fails on demand, and a log with holes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use weir_proto::model::{LayoutId, TenantId};
+use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
-use weir_storage::catalog::{
-    Advance, Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Progress, Snapshot, TimeRange,
-};
+use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit};
 use weir_stream::{
     Offset, Partition, ReadError, ReadLimit, Record, StoredRecord, Subscribe, Topic, Watermarks,
 };
@@ -81,8 +79,12 @@ impl FaultyCatalog {
 }
 
 #[async_trait]
-impl Catalog for FaultyCatalog {
-    async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+impl Double for FaultyCatalog {
+    fn inner(&self) -> &dyn Catalog {
+        &*self.inner
+    }
+
+    async fn on_publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
             None => self.inner.publish(commit).await,
@@ -97,53 +99,6 @@ impl Catalog for FaultyCatalog {
                 self.inner.publish(commit).await
             }
         }
-    }
-
-    async fn lease(
-        &self,
-        partition: &LogPartition,
-        owner: &str,
-        now_micros: i64,
-        lasts: Duration,
-    ) -> Result<Lease, CatalogError> {
-        self.inner.lease(partition, owner, now_micros, lasts).await
-    }
-
-    async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
-        self.inner.release(lease).await
-    }
-
-    async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
-        self.inner.progress(partition).await
-    }
-
-    async fn snapshot(
-        &self,
-        tenant: &TenantId,
-        table: &str,
-        time: TimeRange,
-    ) -> Result<Snapshot, CatalogError> {
-        self.inner.snapshot(tenant, table, time).await
-    }
-
-    async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
-        self.inner.gaps(tenant).await
-    }
-
-    async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
-        self.inner.delivery(tenant).await
-    }
-
-    async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
-        self.inner.layouts().await
-    }
-
-    async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
-        self.inner.tombstone(path, now_micros).await
-    }
-
-    async fn paths(&self) -> Result<Vec<String>, CatalogError> {
-        self.inner.paths().await
     }
 }
 

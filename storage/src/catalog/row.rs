@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, FileId, RangeSet, SourceId, TenantId};
 
-use super::{CatalogError, Delivery, FileEntry, Gap, LogPartition, SourceCover, TimeRange};
+use super::{
+    CatalogError, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Owner, SourceCover,
+    TimeRange,
+};
 
 /// A row of [`super::sql::FILES_OF_TIME`].
 pub(crate) type FileRow = (String, String, String, String, i64, i64, i64, i64, i64, i64, i64, i64);
@@ -18,6 +21,12 @@ pub(crate) type CoveredRow = (String, i64, String, i64, i64);
 
 /// A row of [`super::sql::GAPS_OF_TENANT`].
 pub(crate) type GapRow = (String, i64, i64, i64, String, i64);
+
+/// A row of [`super::sql::LANES`].
+pub(crate) type LaneRow = (String, i64, String, Option<i64>, i64, String, i64);
+
+/// A row of [`super::sql::OWNERS`].
+pub(crate) type OwnerRow = (String, i64, String, i64, i64, Option<String>);
 
 /// A number that the database can hold: its integers are signed.
 pub(crate) fn to_column(what: &str, value: u64) -> Result<i64, CatalogError> {
@@ -88,6 +97,36 @@ pub(crate) fn gap(tenant: &TenantId, row: GapRow) -> Result<Gap, CatalogError> {
         reason,
         noticed_micros,
     })
+}
+
+/// How each status is written.
+const STATUSES: [(LaneStatus, &str); 3] =
+    [(LaneStatus::Live, "live"), (LaneStatus::Goodbye, "goodbye"), (LaneStatus::Retired, "retired")];
+
+pub(crate) fn status(status: LaneStatus) -> &'static str {
+    STATUSES.iter().find(|(known, _)| *known == status).map_or("live", |(_, text)| text)
+}
+
+pub(crate) fn lane(row: LaneRow) -> Result<LaneState, CatalogError> {
+    let (topic, number, agent, mark_micros, heard_micros, status, is_estimated) = row;
+    let damaged = |what: &str| CatalogError::Damaged(format!("a lane of {topic} has {what}"));
+    let agent: AgentId = agent.parse().map_err(|_| damaged(&format!("the agent {agent:?}")))?;
+    let known = STATUSES.iter().find(|(_, text)| *text == status);
+    let (status, _) = known.ok_or_else(|| damaged(&format!("the status {status:?}")))?;
+    Ok(LaneState {
+        agent,
+        mark_micros,
+        heard_micros,
+        status: *status,
+        is_estimated: is_estimated != 0,
+        partition: partition(topic, number)?,
+    })
+}
+
+pub(crate) fn owner(row: OwnerRow) -> Result<Owner, CatalogError> {
+    let (topic, number, owner, epoch, until_micros, address) = row;
+    let lease = Lease { partition: partition(topic, number)?, owner, epoch, until_micros };
+    Ok(Owner { lease, address })
 }
 
 /// Brings sources and their ranges together.

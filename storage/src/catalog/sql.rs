@@ -6,7 +6,7 @@
 //! identifiers their text, attribute lists JSON text.
 
 /// The version of the tables below. A change of meaning raises it; a new
-/// column with a default does not.
+/// table, or a new column with a default, does not.
 pub(crate) const FORMAT_VERSION: i64 = 1;
 
 /// Where the databases part.
@@ -14,6 +14,8 @@ pub(crate) const FORMAT_VERSION: i64 = 1;
 pub(crate) enum Dialect {
     /// SQLite 3.35 or later.
     Sqlite,
+    /// Postgres 12 or later.
+    Postgres,
 }
 
 impl Dialect {
@@ -22,13 +24,44 @@ impl Dialect {
         match self {
             // AUTOINCREMENT: the number of a deleted commit never comes back.
             Self::Sqlite => "INTEGER PRIMARY KEY AUTOINCREMENT",
+            Self::Postgres => "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+        }
+    }
+
+    /// Counts the tables of a name, 0 or 1.
+    pub(crate) const fn table_of_name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1",
+            Self::Postgres => {
+                "SELECT COUNT(*) FROM pg_catalog.pg_tables
+                WHERE schemaname = current_schema() AND tablename = $1"
+            }
+        }
+    }
+
+    /// Run by a commit before it looks for tombstones: none is written until
+    /// it has ended. Other commits are not kept out. SQLite has one writer.
+    pub(crate) const fn bar_tombstones(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("LOCK TABLE tombstones IN SHARE MODE"),
+        }
+    }
+
+    /// Run by a tombstone before it looks for files: no file is committed
+    /// until it has ended.
+    pub(crate) const fn bar_commits(self) -> Option<&'static str> {
+        match self {
+            Self::Sqlite => None,
+            Self::Postgres => Some("LOCK TABLE tombstones IN ROW EXCLUSIVE MODE"),
         }
     }
 }
 
 /// The statements that create an empty catalog, to be run in one transaction.
 pub(crate) fn create_tables(dialect: Dialect) -> Vec<String> {
-    TABLES.iter().map(|statement| statement.replace("{identity}", dialect.identity())).collect()
+    let statements = TABLES.iter().chain(LATER_TABLES);
+    statements.map(|statement| statement.replace("{identity}", dialect.identity())).collect()
 }
 
 /// `docs/formats/catalog-v1.md` says what each of them means.
@@ -101,6 +134,26 @@ const TABLES: &[&str] = &[
         at_micros BIGINT NOT NULL)",
 ];
 
+/// Tables that the first catalogs did not have. Opening one for writing adds
+/// what is missing.
+pub(crate) const LATER_TABLES: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS lanes (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        agent_id TEXT NOT NULL,
+        mark_micros BIGINT,
+        heard_micros BIGINT NOT NULL,
+        status TEXT NOT NULL,
+        is_estimated BIGINT NOT NULL,
+        PRIMARY KEY (topic, partition_number, agent_id))",
+    "CREATE TABLE IF NOT EXISTS members (
+        name TEXT NOT NULL PRIMARY KEY,
+        address TEXT NOT NULL,
+        until_micros BIGINT NOT NULL)",
+];
+/// The names of [`LATER_TABLES`].
+pub(crate) const LATER_NAMES: [&str; 2] = ["lanes", "members"];
+
 pub(crate) const FORMAT_INSERT: &str = "INSERT INTO weir_format (version) VALUES ($1)";
 pub(crate) const FORMAT_READ: &str = "SELECT version FROM weir_format";
 
@@ -126,6 +179,28 @@ pub(crate) const LEASE_RELEASE: &str = "
 pub(crate) const LEASE_CHECK: &str = "
     UPDATE leases SET epoch = epoch
     WHERE topic = $1 AND partition_number = $2 AND epoch = $3 AND owner <> ''";
+
+/// Waits until no commit of the partition is under way, and lets none begin.
+/// For Postgres only: SQLite has one writer.
+pub(crate) const LEASE_HOLD: &str =
+    "SELECT epoch FROM leases WHERE topic = $1 AND partition_number = $2 FOR SHARE";
+pub(crate) const OWNERS: &str = "
+    SELECT leases.topic, leases.partition_number, leases.owner, leases.epoch, leases.until_micros,
+        members.address
+    FROM leases LEFT JOIN members ON members.name = leases.owner
+    WHERE leases.owner <> '' ORDER BY leases.topic, leases.partition_number";
+
+pub(crate) const MEMBER_UPSERT: &str = "
+    INSERT INTO members (name, address, until_micros) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO UPDATE SET address = excluded.address, until_micros = excluded.until_micros";
+pub(crate) const MEMBER_DELETE: &str = "DELETE FROM members WHERE name = $1";
+/// Who is long gone is forgotten, unless a lease still names it: where its
+/// partitions were served is worth knowing until somebody takes them.
+pub(crate) const MEMBERS_FORGET: &str = "
+    DELETE FROM members WHERE until_micros < $1
+        AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.owner = members.name)";
+pub(crate) const MEMBERS: &str =
+    "SELECT name, address, until_micros FROM members WHERE until_micros > $1 ORDER BY name";
 
 pub(crate) const OFFSET_ADVANCE: &str = "
     UPDATE offsets SET next_offset = $4
@@ -175,6 +250,13 @@ pub(crate) const COVERED_OF_TENANT: &str = "
 pub(crate) const GAPS_OF_TENANT: &str = "
     SELECT source, range_start, range_end, event_count, reason, noticed_micros
     FROM gaps WHERE tenant = $1 ORDER BY noticed_micros, id";
+pub(crate) const LANES: &str = "
+    SELECT topic, partition_number, agent_id, mark_micros, heard_micros, status, is_estimated
+    FROM lanes ORDER BY topic, partition_number, agent_id";
+pub(crate) const LANES_OF_PARTITION: &str = "
+    SELECT topic, partition_number, agent_id, mark_micros, heard_micros, status, is_estimated
+    FROM lanes WHERE topic = $1 AND partition_number = $2 ORDER BY agent_id";
+pub(crate) const LANES_DISMISS: &str = "DELETE FROM lanes WHERE agent_id = $1 AND status = $2";
 pub(crate) const LAYOUTS: &str = "SELECT layout_id, layout FROM layouts";
 
 /// Rows per statement of a [`ManyRows`]. SQLite looks a placeholder up by
@@ -221,6 +303,15 @@ pub(crate) const LAYOUTS_INSERT: ManyRows = ManyRows {
     after: " ON CONFLICT (layout_id) DO NOTHING",
 };
 
+pub(crate) const LANES_UPSERT: ManyRows = ManyRows {
+    columns: 7,
+    before: "INSERT INTO lanes (topic, partition_number, agent_id, mark_micros, heard_micros, status,
+        is_estimated) VALUES ",
+    after: " ON CONFLICT (topic, partition_number, agent_id) DO UPDATE SET
+        mark_micros = excluded.mark_micros, heard_micros = excluded.heard_micros,
+        status = excluded.status, is_estimated = excluded.is_estimated",
+};
+
 impl ManyRows {
     /// The statement for this many rows, at least one.
     pub(crate) fn text(&self, rows: usize) -> String {
@@ -253,7 +344,8 @@ mod tests {
 
     #[test]
     fn no_statement_has_more_placeholders_than_sqlite_takes() {
-        for statement in [SOURCES_UPSERT, COVERED_DELETE, COVERED_INSERT, GAPS_INSERT, LAYOUTS_INSERT] {
+        let all = [SOURCES_UPSERT, COVERED_DELETE, COVERED_INSERT, GAPS_INSERT, LAYOUTS_INSERT, LANES_UPSERT];
+        for statement in all {
             assert!(statement.columns * ROWS_PER_STATEMENT <= 32_766, "{}", statement.before);
         }
     }

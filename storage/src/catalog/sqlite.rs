@@ -4,7 +4,15 @@
 //! survives a power cut, and readers, in this process or another, never wait
 //! for the writer. One connection writes, a few read.
 
+// The same text for every database, compiled for each: what it runs on is the
+// types below.
+#[path = "statements/format.rs"]
+mod format;
+#[path = "statements/lease.rs"]
+mod lease;
+#[path = "statements/publish.rs"]
 mod publish;
+#[path = "statements/read.rs"]
 mod read;
 #[cfg(test)]
 mod tests;
@@ -14,14 +22,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, SqlitePool};
-use weir_proto::model::{LayoutId, TenantId};
+use sqlx::{Sqlite, SqlitePool, Transaction};
+use weir_proto::model::{AgentId, LayoutId, TenantId};
 
-use super::sql::{self, Dialect};
+use super::sql::Dialect;
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Progress, Snapshot, TimeRange,
+    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress, Snapshot,
+    TimeRange, failed, unknown,
 };
+
+type Database = Sqlite;
+type Connection = sqlx::SqliteConnection;
+type Arguments = sqlx::sqlite::SqliteArguments;
+const DIALECT: Dialect = Dialect::Sqlite;
 
 /// How long a statement waits for another process's write lock. Publications
 /// take milliseconds; this is for a host that stalls.
@@ -71,9 +86,27 @@ impl SqliteCatalog {
     pub async fn open_read_only(path: &Path) -> Result<Self, CatalogError> {
         let read = connect(path, options_read_only(path), READERS).await?;
         let mut connection = read.acquire().await.map_err(failed("acquire"))?;
-        check_version(&mut connection).await?;
+        format::check(&mut connection).await?;
         drop(connection);
         Ok(Self { write: read.clone(), read })
+    }
+
+    /// Immediate: the write lock is taken before the first comparison, so that
+    /// nothing compared can change before the commit.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))
+    }
+
+    async fn begin_read(&self) -> Result<Transaction<'static, Sqlite>, CatalogError> {
+        self.read.begin().await.map_err(failed("begin"))
+    }
+
+    async fn reader(&self) -> Result<PoolConnection<Sqlite>, CatalogError> {
+        self.read.acquire().await.map_err(failed("acquire"))
+    }
+
+    async fn writer(&self) -> Result<PoolConnection<Sqlite>, CatalogError> {
+        self.write.acquire().await.map_err(failed("acquire"))
     }
 
     /// Waits for running calls and closes the file; calls after it fail.
@@ -92,58 +125,49 @@ impl Catalog for SqliteCatalog {
         now_micros: i64,
         lasts: Duration,
     ) -> Result<Lease, CatalogError> {
-        if owner.is_empty() {
-            return Err(CatalogError::Invalid("a lease without an owner".to_owned()));
-        }
-        let until = now_micros.saturating_add(i64::try_from(lasts.as_micros()).unwrap_or(i64::MAX));
-        let mut transaction = self.write.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))?;
-        let taken: Option<(i64, i64)> = sqlx::query_as(sql::LEASE_TAKE)
-            .bind(&partition.topic)
-            .bind(i64::from(partition.partition))
-            .bind(owner)
-            .bind(until)
-            .bind(now_micros)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed("take lease"))?;
-        if let Some((epoch, until_micros)) = taken {
-            transaction.commit().await.map_err(|source| CatalogError::CommitUnknown { source })?;
-            return Ok(Lease { partition: partition.clone(), owner: owner.to_owned(), epoch, until_micros });
-        }
-        let (owner, _, until): (String, i64, i64) = sqlx::query_as(sql::LEASE_READ)
-            .bind(&partition.topic)
-            .bind(i64::from(partition.partition))
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed("read lease"))?;
-        let remaining = u64::try_from(until.saturating_sub(now_micros)).unwrap_or(0);
-        Err(CatalogError::LeaseHeld {
-            partition: partition.clone(),
-            owner,
-            remaining: Duration::from_micros(remaining),
-        })
+        let mut transaction = self.begin().await?;
+        let taken = lease::take(&mut transaction, partition, owner, now_micros, lasts).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(taken)
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
-        sqlx::query(sql::LEASE_RELEASE)
-            .bind(&lease.partition.topic)
-            .bind(i64::from(lease.partition.partition))
-            .bind(&lease.owner)
-            .bind(lease.epoch)
-            .execute(&self.write)
-            .await
-            .map_err(failed("release lease"))?;
-        Ok(())
+        lease::release(&mut *self.writer().await?, lease).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>, CatalogError> {
+        lease::owners(&mut *self.reader().await?).await
+    }
+
+    async fn announce(
+        &self,
+        member: &str,
+        address: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Vec<Member>, CatalogError> {
+        let mut transaction = self.begin().await?;
+        let members = lease::announce(&mut transaction, member, address, now_micros, lasts).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(members)
+    }
+
+    async fn depart(&self, member: &str) -> Result<(), CatalogError> {
+        lease::depart(&mut *self.writer().await?, member).await
     }
 
     async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
         // On the writer: after a commit of unknown outcome it must not answer
         // before that commit has ended one way or the other.
-        read::progress(&self.write, partition).await
+        let mut transaction = self.write.begin().await.map_err(failed("begin"))?;
+        read::progress(&mut transaction, partition).await
     }
 
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
-        publish::publish(&self.write, commit).await
+        let mut transaction = self.begin().await?;
+        let id = publish::publish(&mut transaction, commit).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(id)
     }
 
     async fn snapshot(
@@ -152,27 +176,35 @@ impl Catalog for SqliteCatalog {
         table: &str,
         time: TimeRange,
     ) -> Result<Snapshot, CatalogError> {
-        read::snapshot(&self.read, tenant, table, time).await
+        let mut transaction = self.begin_read().await?;
+        read::snapshot(&mut transaction, tenant, table, time).await
     }
 
     async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
-        read::gaps(&self.read, tenant).await
+        read::gaps(&mut *self.reader().await?, tenant).await
     }
 
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
-        read::delivery(&self.read, tenant).await
+        let mut transaction = self.begin_read().await?;
+        read::delivery(&mut transaction, tenant).await
     }
 
     async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
-        read::layouts(&self.read).await
+        read::layouts(&mut *self.reader().await?).await
+    }
+
+    async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
+        publish::dismiss(&mut *self.writer().await?, agent).await
     }
 
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
-        publish::tombstone(&self.write, path, now_micros).await
+        let mut transaction = self.begin().await?;
+        publish::tombstone(&mut transaction, path, now_micros).await?;
+        transaction.commit().await.map_err(unknown)
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {
-        read::paths(&self.read).await
+        read::paths(&mut *self.reader().await?).await
     }
 }
 
@@ -203,48 +235,12 @@ async fn create(pool: &SqlitePool) -> Result<(), CatalogError> {
         .await
         .map_err(failed("list tables"))?;
     if tables > 0 {
-        return check_version(&mut transaction).await;
+        format::check_version(&mut transaction).await?;
+        format::add_later_tables(&mut transaction).await?;
+    } else {
+        format::create(&mut transaction).await?;
     }
-    for statement in sql::create_tables(Dialect::Sqlite) {
-        sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed("create tables"))?;
-    }
-    sqlx::query(sql::FORMAT_INSERT)
-        .bind(sql::FORMAT_VERSION)
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed("write format version"))?;
-    transaction.commit().await.map_err(|source| CatalogError::CommitUnknown { source })
-}
-
-async fn check_version(connection: &mut sqlx::SqliteConnection) -> Result<(), CatalogError> {
-    let refuse = |found, advice| CatalogError::Version { found, expected: sql::FORMAT_VERSION, advice };
-    let known: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'weir_format'",
-    )
-    .fetch_one(&mut *connection)
-    .await
-    .map_err(failed("find format version"))?;
-    if known == 0 {
-        return Err(refuse(
-            0,
-            "the file is no catalog of Weir, or none yet; check the path, start ingest first",
-        ));
-    }
-    let found: Option<i64> = sqlx::query_scalar(sql::FORMAT_READ)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(failed("read format version"))?;
-    match found {
-        Some(found) if found == sql::FORMAT_VERSION => Ok(()),
-        Some(found) if found > sql::FORMAT_VERSION => {
-            Err(refuse(found, "a newer Weir wrote it; start that version again, nothing was changed"))
-        }
-        Some(found) => Err(refuse(found, "no version of Weir wrote this; restore the file from a backup")),
-        None => Err(CatalogError::Damaged("the format version is missing".to_owned())),
-    }
+    transaction.commit().await.map_err(unknown)
 }
 
 /// Makes the new file's name durable: the database syncs its content only.
@@ -258,8 +254,4 @@ async fn sync_directory(path: &Path) -> std::io::Result<()> {
 
 fn open_error(path: &Path, error: impl Into<sqlx::Error>) -> CatalogError {
     CatalogError::Open { location: path.display().to_string(), source: error.into() }
-}
-
-fn failed(step: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
-    move |source| CatalogError::Query { step, source }
 }

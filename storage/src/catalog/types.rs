@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use weir_proto::model::{ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
 
 use super::CatalogError;
 
@@ -32,8 +32,60 @@ pub struct Lease {
     pub owner: String,
     /// Grows with each new owner; a publication with an older one is refused.
     pub epoch: i64,
-    /// When it runs out, microseconds.
+    /// When it runs out, microseconds: by the clock of the caller who took it,
+    /// by the catalog's own where it was read ([`Owner`]).
     pub until_micros: i64,
+}
+
+/// Who has a partition, and where that process is to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The lease, which may have run out with nobody taking it since.
+    pub lease: Lease,
+    /// The address that the owner announced last, also when that was long ago;
+    /// none when it never did, or departed.
+    pub address: Option<String>,
+}
+
+/// A process that said it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name, the `owner` of its leases.
+    pub name: String,
+    /// Where it serves its live rows.
+    pub address: String,
+    /// Until when its word is good, microseconds, by the catalog's clock.
+    pub until_micros: i64,
+}
+
+/// Whether a lane is going to write more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LaneStatus {
+    /// It writes, or is silent for a short while.
+    Live,
+    /// It said that it ends; nothing of it is missing.
+    Goodbye,
+    /// It fell silent without a word: what it held may be missing.
+    Retired,
+}
+
+/// What is known of a lane: of one agent in one partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// The partition it writes to.
+    pub partition: LogPartition,
+    /// Whose lane.
+    pub agent: AgentId,
+    /// Everything written before this time has arrived; microseconds. None:
+    /// the lane has not said so yet.
+    pub mark_micros: Option<i64>,
+    /// When the lane was last heard of, microseconds.
+    pub heard_micros: i64,
+    /// Whether it is going to write more.
+    pub status: LaneStatus,
+    /// The mark was not given by the producer: it is derived from what came.
+    pub is_estimated: bool,
 }
 
 /// How far a partition is stored.
@@ -43,6 +95,8 @@ pub struct Progress {
     pub next_offset: Option<u64>,
     /// What is stored of each source.
     pub covered: BTreeMap<SourceId, RangeSet>,
+    /// Its lanes as of what is stored, by agent.
+    pub lanes: Vec<LaneState>,
 }
 
 /// An object of a table.
@@ -167,14 +221,17 @@ pub struct Commit {
     pub gaps: Vec<Gap>,
     /// Line layouts that the files' rows name, as JSON. Also in the footers.
     pub layouts: BTreeMap<LayoutId, String>,
+    /// Lanes whose state changed, each once; others keep theirs. Only of
+    /// partitions that advance, if only from an offset to the same one.
+    pub lanes: Vec<LaneState>,
     /// When, microseconds.
     pub now_micros: i64,
 }
 
 impl Commit {
     /// Refuses what would corrupt the bookkeeping silently: a partition that
-    /// goes backwards or comes twice, and covered ranges of a partition that
-    /// the commit does not advance, which no lease would guard.
+    /// goes backwards or comes twice, and covered ranges or lanes of a partition
+    /// that the commit does not advance, which no lease would guard.
     pub(crate) fn check(&self) -> Result<(), CatalogError> {
         let mut partitions = BTreeSet::new();
         for advance in &self.advances {
@@ -197,6 +254,17 @@ impl Commit {
                 return Err(CatalogError::Invalid(format!("source {} is covered twice", cover.source)));
             }
         }
+        let mut lanes = BTreeSet::new();
+        for lane in &self.lanes {
+            if !partitions.contains(&lane.partition) {
+                let what = format!("a lane of {} is told in {}", lane.agent, lane.partition);
+                return Err(CatalogError::Invalid(format!("{what}, which does not advance")));
+            }
+            if !lanes.insert((&lane.partition, lane.agent)) {
+                let what = format!("the lane of {} in {}", lane.agent, lane.partition);
+                return Err(CatalogError::Invalid(format!("{what} is told twice")));
+            }
+        }
         Ok(())
     }
 }
@@ -208,6 +276,8 @@ pub struct Snapshot {
     pub files: Vec<FileEntry>,
     /// Every partition's next offset.
     pub next_offsets: BTreeMap<LogPartition, u64>,
+    /// Every lane of every topic, as of what is stored, by partition and agent.
+    pub lanes: Vec<LaneState>,
 }
 
 impl Snapshot {

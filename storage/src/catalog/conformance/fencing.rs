@@ -1,14 +1,15 @@
 //! Who does not own a partition any more cannot move it.
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
+use weir_proto::model::LayoutId;
 
 use super::publishing::everything;
-use super::{SECOND, Store, advance, flush, partition, take};
-use crate::catalog::CatalogError;
+use super::{LASTS, Store, advance, file, flush, partition, take};
+use crate::catalog::{CatalogError, Commit};
 
 pub(super) async fn an_unexpected_offset_is_fenced(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let refused = catalog.publish(&flush(&lease, Some(0), 5, 1)).await;
     assert!(matches!(refused, Err(CatalogError::Fenced { .. })), "no row yet: {refused:?}");
     catalog.publish(&flush(&lease, None, 5, 1)).await.expect("publish");
@@ -23,9 +24,10 @@ pub(super) async fn an_unexpected_offset_is_fenced(store: &impl Store) {
 
 pub(super) async fn an_older_epoch_is_fenced(store: &impl Store) {
     let (zombie, catalog) = (store.open().await, store.open().await);
-    let old = take(&*zombie, 0, "zombie", 0).await;
+    let old = take(store, &*zombie, 0, "zombie").await;
     zombie.publish(&flush(&old, None, 5, 1)).await.expect("publish");
-    let new = take(&*catalog, 0, "heir", 11 * SECOND).await;
+    store.pass(LASTS).await;
+    let new = take(store, &*catalog, 0, "heir").await;
     assert!(new.epoch > old.epoch, "{} after {}", new.epoch, old.epoch);
     let before = everything(&*catalog).await;
 
@@ -47,7 +49,7 @@ pub(super) async fn an_older_epoch_is_fenced(store: &impl Store) {
 
 pub(super) async fn one_fenced_partition_refuses_the_whole_commit(store: &impl Store) {
     let catalog = store.open().await;
-    let leases = [take(&*catalog, 0, "a", 0).await, take(&*catalog, 1, "a", 0).await];
+    let leases = [take(store, &*catalog, 0, "a").await, take(store, &*catalog, 1, "a").await];
     let before = everything(&*catalog).await;
     let mut commit = flush(&leases[0], None, 5, 1);
     commit.advances.push(advance(&leases[1], Some(3), 5));
@@ -57,7 +59,7 @@ pub(super) async fn one_fenced_partition_refuses_the_whole_commit(store: &impl S
 
 pub(super) async fn of_concurrent_publishers_exactly_one_wins(store: &impl Store) {
     let first = store.open().await;
-    let lease = take(&*first, 0, "a", 0).await;
+    let lease = take(store, &*first, 0, "a").await;
     let mut catalogs = vec![first.clone(), first];
     for _ in 0..3 {
         catalogs.push(store.open().await);
@@ -79,5 +81,28 @@ pub(super) async fn of_concurrent_publishers_exactly_one_wins(store: &impl Store
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
         let paths = catalogs[0].paths().await.expect("paths");
         assert_eq!(paths.len() as u64, round + 1, "one file a round is visible");
+    }
+}
+
+pub(super) async fn publications_that_cross_do_not_wait_for_each_other(store: &impl Store) {
+    let (a, b) = (store.open().await, store.open().await);
+    let leases = [take(store, &*a, 0, "a").await, take(store, &*a, 1, "a").await];
+    for round in 0..20u64 {
+        let from = (round > 0).then_some(round);
+        let crossing = |first: usize, number: u128| Commit {
+            advances: vec![
+                advance(&leases[first], from, round + 1),
+                advance(&leases[1 - first], from, round + 1),
+            ],
+            layouts: (0..50).map(|id| (LayoutId(id + 1000 * round as i64), "[]".to_owned())).collect(),
+            files: vec![file(number, 0, 1)],
+            ..Commit::default()
+        };
+        let number = u128::from(round) * 2;
+        let (there, back) = (crossing(0, number), crossing(1, number + 1));
+        let (one, other) = join(a.publish(&there), b.publish(&back)).await;
+        let (won, lost) = if one.is_ok() { (one, other) } else { (other, one) };
+        won.expect("one goes through");
+        assert!(lost.as_ref().is_err_and(CatalogError::is_fenced), "round {round}: {lost:?}");
     }
 }

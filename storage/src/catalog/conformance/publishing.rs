@@ -10,7 +10,7 @@ use crate::catalog::{Catalog, CatalogError, Commit, Gap, Progress, TimeRange};
 pub(super) async fn what_was_published_is_read_back(store: &impl Store) {
     let catalog = store.open().await;
     assert_eq!(catalog.progress(&partition(0)).await.expect("progress"), Progress::default());
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let mut commit = flush(&lease, None, 5, 1);
     commit.files.push(file(2, -HOUR, i64::MAX));
     let first = catalog.publish(&commit).await.expect("publish");
@@ -33,7 +33,7 @@ pub(super) async fn what_was_published_is_read_back(store: &impl Store) {
 
 pub(super) async fn covered_ranges_are_replaced_and_counted_per_source(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let mut commit = flush(&lease, None, 1, 1);
     commit.covered = vec![cover(&lease, 1, &[(0, 10), (20, 30)]), cover(&lease, 2, &[])];
     catalog.publish(&commit).await.expect("publish");
@@ -58,7 +58,7 @@ pub(super) async fn covered_ranges_are_replaced_and_counted_per_source(store: &i
 pub(super) async fn many_sources_fit_into_one_commit(store: &impl Store) {
     const SOURCES: u128 = 1_234;
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     for step in 0..2u64 {
         let mut commit = flush(&lease, (step > 0).then_some(step), step + 1, u128::from(step));
         let end = 10 * (step + 1);
@@ -74,7 +74,7 @@ pub(super) async fn many_sources_fit_into_one_commit(store: &impl Store) {
 
 pub(super) async fn a_snapshot_holds_the_files_of_its_time(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let mut commit = flush(&lease, None, 1, 1);
     commit.files = vec![file(1, 10, 20), file(2, 20, 30), file(3, 40, 50)];
     let other = TenantId::new("other").expect("a tenant");
@@ -98,7 +98,7 @@ pub(super) async fn a_snapshot_holds_the_files_of_its_time(store: &impl Store) {
 
 pub(super) async fn gaps_and_layouts_are_kept(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let gap = |noticed_micros, count| Gap {
         tenant: tenant(),
         source: SourceId::from_u128(1).to_string(),
@@ -127,7 +127,7 @@ pub(super) async fn gaps_and_layouts_are_kept(store: &impl Store) {
 
 pub(super) async fn reopening_keeps_everything(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let mut commit = flush(&lease, None, 5, 1);
     commit.layouts = BTreeMap::from([(LayoutId(1), "[]".to_owned())]);
     catalog.publish(&commit).await.expect("publish");
@@ -137,7 +137,7 @@ pub(super) async fn reopening_keeps_everything(store: &impl Store) {
 
     let catalog = store.open().await;
     assert_eq!(everything(&*catalog).await, before);
-    let held = catalog.lease(&partition(0), "b", SECOND, super::LASTS).await;
+    let held = catalog.lease(&partition(0), "b", store.now(), super::LASTS).await;
     assert!(matches!(held, Err(CatalogError::LeaseHeld { .. })), "the lease runs on: {held:?}");
     let mut commit = flush(&lease, Some(5), 6, 2);
     commit.files[0].path = "default/logs/orphan.parquet".to_owned();
@@ -147,7 +147,7 @@ pub(super) async fn reopening_keeps_everything(store: &impl Store) {
 
 pub(super) async fn a_refused_publication_leaves_nothing(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     catalog.publish(&flush(&lease, None, 5, 1)).await.expect("publish");
     let before = everything(&*catalog).await;
 
@@ -166,7 +166,7 @@ pub(super) async fn a_refused_publication_leaves_nothing(store: &impl Store) {
 
 pub(super) async fn a_path_is_committed_or_given_up_never_both(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     let commit = flush(&lease, None, 1, 1);
     let path = &commit.files[0].path;
     catalog.tombstone(path, 0).await.expect("tombstone");
@@ -189,10 +189,10 @@ pub(super) async fn a_path_is_committed_or_given_up_never_both(store: &impl Stor
 
 pub(super) async fn what_contradicts_itself_is_refused(store: &impl Store) {
     let catalog = store.open().await;
-    let lease = take(&*catalog, 0, "a", 0).await;
+    let lease = take(store, &*catalog, 0, "a").await;
     catalog.publish(&flush(&lease, None, 5, 1)).await.expect("publish");
     let before = everything(&*catalog).await;
-    let other = take(&*catalog, 1, "a", 0).await;
+    let other = take(store, &*catalog, 1, "a").await;
 
     let backwards = flush(&lease, Some(5), 4, 2);
     let mut twice = flush(&lease, Some(5), 6, 2);
@@ -215,7 +215,7 @@ pub(super) async fn what_contradicts_itself_is_refused(store: &impl Store) {
 pub(super) async fn everything(catalog: &dyn Catalog) -> impl PartialEq + std::fmt::Debug + use<> {
     let snapshot = catalog.snapshot(&tenant(), "logs", TimeRange::ALL).await.expect("snapshot");
     (
-        (snapshot.files, snapshot.next_offsets),
+        (snapshot.files, snapshot.next_offsets, snapshot.lanes),
         catalog.progress(&partition(0)).await.expect("progress"),
         catalog.gaps(&tenant()).await.expect("gaps"),
         catalog.delivery(&tenant()).await.expect("delivery"),

@@ -1,21 +1,24 @@
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
-use weir_proto::model::{ByteRange, LayoutId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, LayoutId, RangeSet, SourceId, TenantId};
 
 use super::*;
 use crate::catalog::conformance::{Store, suite};
-use crate::catalog::{Advance, FileEntry, SourceCover};
+use crate::catalog::{Advance, FileEntry, LaneState, LaneStatus, SourceCover};
 
 struct File {
     directory: TempDir,
+    now_micros: AtomicI64,
 }
 
 impl File {
     fn new() -> Self {
-        Self { directory: TempDir::new().unwrap() }
+        Self { directory: TempDir::new().unwrap(), now_micros: AtomicI64::new(0) }
     }
 
     fn path(&self) -> PathBuf {
@@ -36,6 +39,14 @@ impl File {
 impl Store for File {
     async fn open(&self) -> Arc<dyn Catalog> {
         Arc::new(SqliteCatalog::open(&self.path()).await.unwrap())
+    }
+
+    fn now(&self) -> i64 {
+        self.now_micros.load(Ordering::SeqCst)
+    }
+
+    async fn pass(&self, time: Duration) {
+        self.now_micros.fetch_add(time.as_micros() as i64, Ordering::SeqCst);
     }
 }
 
@@ -70,6 +81,14 @@ async fn flush(catalog: &dyn Catalog, from: Option<u64>, to: u64) -> Commit {
             last_observed_micros: 0,
         }],
         layouts: BTreeMap::from([(LayoutId(1), "[]".to_owned())]),
+        lanes: vec![LaneState {
+            partition: partition(),
+            agent: AgentId::from_u128(1),
+            mark_micros: None,
+            heard_micros: 0,
+            status: LaneStatus::Live,
+            is_estimated: false,
+        }],
         ..Commit::default()
     }
 }
@@ -143,8 +162,24 @@ async fn a_foreign_file_or_format_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_build_gets_what_was_added_since() {
+    let store = File::new();
+    let catalog = SqliteCatalog::open(&store.path()).await.unwrap();
+    catalog.publish(&flush(&catalog, None, 5).await).await.unwrap();
+    catalog.close().await;
+    store.tamper(&["DROP TABLE lanes", "DROP TABLE members"]).await;
+    let early = SqliteCatalog::open_read_only(&store.path()).await;
+    assert!(matches!(early, Err(CatalogError::Older("lanes"))), "{early:?}");
+
+    let catalog = store.open().await;
+    let reader = SqliteCatalog::open_read_only(&store.path()).await.unwrap();
+    assert_eq!(reader.progress(&partition()).await.unwrap().next_offset, Some(5));
+    catalog.announce("a", "http://a", 0, Duration::from_secs(1)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_publication_that_fails_half_way_leaves_nothing() {
-    for step in ["files", "sources", "covered", "layouts"] {
+    for step in ["files", "sources", "covered", "lanes", "layouts"] {
         let store = File::new();
         let catalog = store.open().await;
         let commit = flush(&*catalog, None, 5).await;
@@ -195,6 +230,9 @@ async fn damage_is_named() {
     assert_eq!(progress.to_string(), "the catalog is damaged: a next offset is -1");
     let snapshot = catalog.snapshot(&TenantId::default(), "logs", TimeRange::ALL).await.unwrap_err();
     assert!(snapshot.to_string().contains("the level of"), "{snapshot}");
+    store.tamper(&["UPDATE offsets SET next_offset = 5", "UPDATE lanes SET status = 'odd'"]).await;
+    let progress = catalog.progress(&partition()).await.unwrap_err();
+    assert_eq!(progress.to_string(), "the catalog is damaged: a lane of weir.logs has the status \"odd\"");
     store.tamper(&["UPDATE sources SET resource = '{'"]).await;
     let delivery = catalog.delivery(&TenantId::default()).await.unwrap_err();
     assert!(delivery.to_string().contains("the resource of source"), "{delivery}");

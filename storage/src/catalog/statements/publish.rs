@@ -1,42 +1,56 @@
 //! What changes the catalog's tables of files: a flush, all of it or nothing,
-//! and the tombstone that bars a path from ever being committed.
+//! and the tombstone that bars a path from ever being committed. The caller
+//! begins the transaction and commits it.
 
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::AssertSqlSafe;
+use weir_proto::model::AgentId;
 
-use super::failed;
-use crate::catalog::row::to_column;
+use super::{Arguments, Connection, DIALECT, Database};
+use crate::catalog::row::{self, to_column};
 use crate::catalog::sql::{self, ManyRows, ROWS_PER_STATEMENT};
-use crate::catalog::{Advance, CatalogError, Commit, FileEntry, Gap, SourceCover};
+use crate::catalog::{
+    Advance, CatalogError, Commit, FileEntry, Gap, LaneState, LaneStatus, SourceCover, failed,
+};
 
-pub(super) async fn publish(pool: &SqlitePool, commit: &Commit) -> Result<i64, CatalogError> {
+/// Locks and compares, then writes: a row that was compared cannot change
+/// before the transaction ends. Answers with the number of the commit.
+pub(super) async fn publish(connection: &mut Connection, commit: &Commit) -> Result<i64, CatalogError> {
     commit.check()?;
-    // Immediate: the write lock is taken before the first comparison, so that
-    // nothing compared can change before the commit.
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))?;
-    for advance in &commit.advances {
-        check_lease(&mut transaction, advance).await?;
-        advance_offset(&mut transaction, advance).await?;
+    let mut advances: Vec<_> = commit.advances.iter().collect();
+    // One order for everybody: two that lock the same partitions crosswise
+    // would wait for each other.
+    advances.sort_by_key(|advance| &advance.partition);
+    for advance in advances {
+        check_lease(connection, advance).await?;
+        advance_offset(connection, advance).await?;
     }
     let id: i64 = sqlx::query_scalar(sql::COMMIT_INSERT)
         .bind(commit.now_micros)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await
         .map_err(failed("number the commit"))?;
+    bar_paths(connection, DIALECT.bar_tombstones()).await?;
     for file in &commit.files {
-        insert_file(&mut transaction, file, id).await?;
+        insert_file(connection, file, id).await?;
     }
-    replace_covered(&mut transaction, &commit.covered, commit.now_micros).await?;
-    insert_gaps(&mut transaction, &commit.gaps).await?;
-    insert_layouts(&mut transaction, commit).await?;
-    end(transaction).await?;
+    replace_covered(connection, &commit.covered, commit.now_micros).await?;
+    insert_gaps(connection, &commit.gaps).await?;
+    upsert_lanes(connection, &commit.lanes).await?;
+    // Last, for two commits may bring the same layout, and the second then
+    // waits for the first to end.
+    insert_layouts(connection, commit).await?;
     Ok(id)
 }
 
-pub(super) async fn tombstone(pool: &SqlitePool, path: &str, now_micros: i64) -> Result<(), CatalogError> {
-    let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed("begin"))?;
+pub(super) async fn tombstone(
+    connection: &mut Connection,
+    path: &str,
+    now_micros: i64,
+) -> Result<(), CatalogError> {
+    bar_paths(connection, DIALECT.bar_commits()).await?;
     let files: i64 = sqlx::query_scalar(sql::FILE_OF_PATH)
         .bind(path)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await
         .map_err(failed("find path"))?;
     if files > 0 {
@@ -45,18 +59,30 @@ pub(super) async fn tombstone(pool: &SqlitePool, path: &str, now_micros: i64) ->
     sqlx::query(sql::TOMBSTONE_INSERT)
         .bind(path)
         .bind(now_micros)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .map_err(failed("insert tombstone"))?;
-    end(transaction).await
+    Ok(())
 }
 
-/// The one statement whose failure leaves the outcome open.
-async fn end(transaction: Transaction<'_, Sqlite>) -> Result<(), CatalogError> {
-    transaction.commit().await.map_err(|source| CatalogError::CommitUnknown { source })
+/// Forgets an agent's retired lanes.
+pub(super) async fn dismiss(connection: &mut Connection, agent: AgentId) -> Result<u64, CatalogError> {
+    let delete =
+        sqlx::query(sql::LANES_DISMISS).bind(agent.to_string()).bind(row::status(LaneStatus::Retired));
+    let dismissed = delete.execute(connection).await.map_err(failed("dismiss lanes"))?;
+    Ok(dismissed.rows_affected())
 }
 
-async fn check_lease(connection: &mut SqliteConnection, advance: &Advance) -> Result<(), CatalogError> {
+/// Keeps the other of commit and tombstone out until the transaction ends:
+/// each looks for what the other writes, and must not miss it.
+async fn bar_paths(connection: &mut Connection, lock: Option<&'static str>) -> Result<(), CatalogError> {
+    if let Some(lock) = lock {
+        sqlx::query(lock).execute(connection).await.map_err(failed("lock paths"))?;
+    }
+    Ok(())
+}
+
+async fn check_lease(connection: &mut Connection, advance: &Advance) -> Result<(), CatalogError> {
     let partition = &advance.partition;
     let held = sqlx::query(sql::LEASE_CHECK)
         .bind(&partition.topic)
@@ -86,7 +112,7 @@ async fn check_lease(connection: &mut SqliteConnection, advance: &Advance) -> Re
     })
 }
 
-async fn advance_offset(connection: &mut SqliteConnection, advance: &Advance) -> Result<(), CatalogError> {
+async fn advance_offset(connection: &mut Connection, advance: &Advance) -> Result<(), CatalogError> {
     let partition = &advance.partition;
     let to = to_column("offset", advance.to)?;
     let statement = match advance.from {
@@ -118,11 +144,7 @@ async fn advance_offset(connection: &mut SqliteConnection, advance: &Advance) ->
     })
 }
 
-async fn insert_file(
-    connection: &mut SqliteConnection,
-    file: &FileEntry,
-    commit: i64,
-) -> Result<(), CatalogError> {
+async fn insert_file(connection: &mut Connection, file: &FileEntry, commit: i64) -> Result<(), CatalogError> {
     let given_up: i64 = sqlx::query_scalar(sql::TOMBSTONE_OF_PATH)
         .bind(&file.path)
         .fetch_one(&mut *connection)
@@ -152,7 +174,7 @@ async fn insert_file(
 }
 
 async fn replace_covered(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     covered: &[SourceCover],
     now_micros: i64,
 ) -> Result<(), CatalogError> {
@@ -197,7 +219,7 @@ async fn replace_covered(
     Ok(())
 }
 
-async fn insert_gaps(connection: &mut SqliteConnection, gaps: &[Gap]) -> Result<(), CatalogError> {
+async fn insert_gaps(connection: &mut Connection, gaps: &[Gap]) -> Result<(), CatalogError> {
     for gaps in gaps.chunks(ROWS_PER_STATEMENT) {
         let mut insert = many(&sql::GAPS_INSERT, gaps.len());
         for gap in gaps {
@@ -215,7 +237,7 @@ async fn insert_gaps(connection: &mut SqliteConnection, gaps: &[Gap]) -> Result<
     Ok(())
 }
 
-async fn insert_layouts(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), CatalogError> {
+async fn insert_layouts(connection: &mut Connection, commit: &Commit) -> Result<(), CatalogError> {
     let layouts: Vec<_> = commit.layouts.iter().collect();
     for layouts in layouts.chunks(ROWS_PER_STATEMENT) {
         let mut insert = many(&sql::LAYOUTS_INSERT, layouts.len());
@@ -227,11 +249,26 @@ async fn insert_layouts(connection: &mut SqliteConnection, commit: &Commit) -> R
     Ok(())
 }
 
+async fn upsert_lanes(connection: &mut Connection, lanes: &[LaneState]) -> Result<(), CatalogError> {
+    for lanes in lanes.chunks(ROWS_PER_STATEMENT) {
+        let mut upsert = many(&sql::LANES_UPSERT, lanes.len());
+        for lane in lanes {
+            upsert = upsert
+                .bind(&lane.partition.topic)
+                .bind(i64::from(lane.partition.partition))
+                .bind(lane.agent.to_string())
+                .bind(lane.mark_micros)
+                .bind(lane.heard_micros)
+                .bind(row::status(lane.status))
+                .bind(i64::from(lane.is_estimated));
+        }
+        upsert.execute(&mut *connection).await.map_err(failed("upsert lanes"))?;
+    }
+    Ok(())
+}
+
 /// A statement over several rows. Its text varies with their number, so only
 /// that of a full chunk is worth keeping prepared.
-fn many(
-    statement: &ManyRows,
-    rows: usize,
-) -> sqlx::query::Query<'static, Sqlite, sqlx::sqlite::SqliteArguments> {
+fn many(statement: &ManyRows, rows: usize) -> sqlx::query::Query<'static, Database, Arguments> {
     sqlx::query(AssertSqlSafe(statement.text(rows))).persistent(rows == ROWS_PER_STATEMENT)
 }

@@ -1,0 +1,109 @@
+//! A catalog before another one, for tests: it hands on every call, and a test
+//! says which of them it changes or watches.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use weir_proto::model::{AgentId, LayoutId, TenantId};
+
+use super::{
+    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress, Snapshot,
+    TimeRange,
+};
+
+/// What a test changes of a catalog. Whatever implements it is a [`Catalog`].
+#[async_trait]
+pub trait Double: Send + Sync {
+    /// The catalog that answers.
+    fn inner(&self) -> &dyn Catalog;
+
+    /// Stands in for [`Catalog::publish`].
+    async fn on_publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        self.inner().publish(commit).await
+    }
+
+    /// Hears of each [`Catalog::snapshot`].
+    fn on_snapshot(&self, _time: TimeRange) {}
+
+    /// Hears of each [`Catalog::layouts`].
+    fn on_layouts(&self) {}
+}
+
+#[async_trait]
+impl<T: Double> Catalog for T {
+    async fn lease(
+        &self,
+        partition: &LogPartition,
+        owner: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Lease, CatalogError> {
+        self.inner().lease(partition, owner, now_micros, lasts).await
+    }
+
+    async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
+        self.inner().release(lease).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>, CatalogError> {
+        self.inner().owners().await
+    }
+
+    async fn announce(
+        &self,
+        member: &str,
+        address: &str,
+        now_micros: i64,
+        lasts: Duration,
+    ) -> Result<Vec<Member>, CatalogError> {
+        self.inner().announce(member, address, now_micros, lasts).await
+    }
+
+    async fn depart(&self, member: &str) -> Result<(), CatalogError> {
+        self.inner().depart(member).await
+    }
+
+    async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
+        self.inner().progress(partition).await
+    }
+
+    async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        self.on_publish(commit).await
+    }
+
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        table: &str,
+        time: TimeRange,
+    ) -> Result<Snapshot, CatalogError> {
+        self.on_snapshot(time);
+        self.inner().snapshot(tenant, table, time).await
+    }
+
+    async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
+        self.inner().gaps(tenant).await
+    }
+
+    async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
+        self.inner().delivery(tenant).await
+    }
+
+    async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
+        self.on_layouts();
+        self.inner().layouts().await
+    }
+
+    async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
+        self.inner().dismiss(agent).await
+    }
+
+    async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
+        self.inner().tombstone(path, now_micros).await
+    }
+
+    async fn paths(&self) -> Result<Vec<String>, CatalogError> {
+        self.inner().paths().await
+    }
+}
