@@ -50,10 +50,13 @@ pub const EVENT_BYTES_MAX: usize = LINE_BYTES_MAX;
 /// row with its resource stays below Kafka's default message limit of 1 MiB.
 pub const RESOURCE_BYTES_MAX: usize = 128 * 1024;
 
+/// Bytes of one instrumentation scope, repeated in every row, too.
+pub const SCOPE_BYTES_MAX: usize = 32 * 1024;
+
 /// Bytes that one pushed request may become as columns. A resource is repeated
 /// in every row, so a small request can become large; what is beyond is
 /// rejected, and the client told.
-pub const DECODED_BYTES_MAX: usize = 512 * 1024 * 1024;
+pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Buckets of one histogram point. OpenTelemetry's default is 160; cutting some
 /// off would make the point wrong, so a larger one is rejected.
@@ -63,5 +66,5 @@ pub const BUCKETS_MAX: usize = 4 * 1024;
 pub const EXEMPLARS_MAX: usize = 1000;
 
 const _: () = assert!(LINE_BYTES_MAX + BATCH_BYTES < BATCH_UNCOMPRESSED_BYTES_MAX);
-const _: () = assert!(EVENT_BYTES_MAX + RESOURCE_BYTES_MAX < 1024 * 1024);
+const _: () = assert!(EVENT_BYTES_MAX + RESOURCE_BYTES_MAX + SCOPE_BYTES_MAX < 1024 * 1024);
 const _: () = assert!(FIELD_NAME_BYTES_MAX < LINE_BYTES_MAX);

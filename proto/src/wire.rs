@@ -6,7 +6,10 @@
 //! into its line.
 
 pub mod batch;
+#[cfg(test)]
+mod cells;
 mod codec;
+mod columns;
 mod decoded;
 mod header;
 mod ipc;

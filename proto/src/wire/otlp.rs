@@ -5,12 +5,25 @@
 //! be a row is rejected alone and counted, as the protocol's partial success
 //! wants it; the others are kept.
 
+mod context;
+mod id;
 mod json;
+mod logs;
+mod metrics;
+mod traces;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
+
+pub use logs::logs;
+pub use metrics::metrics;
+pub use traces::traces;
 
 use super::Decoded;
 use crate::DecodeError;
@@ -96,29 +109,4 @@ pub fn decode_logs(bytes: &[u8], encoding: Encoding) -> Result<ExportLogsService
 
 fn protobuf<M: Message + Default>(bytes: &[u8]) -> Result<M, DecodeError> {
     M::decode(bytes).map_err(|error| DecodeError::malformed("OTLP protobuf", error))
-}
-
-fn not_yet(rejected: usize) -> Decoded {
-    let message = Some("OTLP is not decoded yet".to_owned());
-    Decoded { tables: Vec::new(), accepted: 0, rejected: rejected as u64, message }
-}
-
-/// Spans to the columns of `spans`.
-pub fn traces(request: ExportTraceServiceRequest, observed_micros: i64) -> Decoded {
-    let _ = observed_micros;
-    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    not_yet(scopes.map(|scope| scope.spans.len()).sum())
-}
-
-/// Metric points to the columns of `metric_samples` and `metric_series`.
-pub fn metrics(request: ExportMetricsServiceRequest, observed_micros: i64) -> Decoded {
-    let _ = observed_micros;
-    not_yet(request.resource_metrics.len())
-}
-
-/// Log records to the columns of `logs`.
-pub fn logs(request: ExportLogsServiceRequest, observed_micros: i64) -> Decoded {
-    let _ = observed_micros;
-    let scopes = request.resource_logs.iter().flat_map(|resource| &resource.scope_logs);
-    not_yet(scopes.map(|scope| scope.log_records.len()).sum())
 }
