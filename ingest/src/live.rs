@@ -17,10 +17,10 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use weir_proto::model::{AgentId, FileId, LayoutId, TenantId};
-use weir_proto::schema::log::TABLE;
-use weir_storage::catalog::{Lease, LogPartition, Progress};
+use weir_proto::schema::Table;
+use weir_storage::catalog::{LaneState, LaneStatus, Lease, LogPartition, Progress};
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
-use weir_storage::live::{LaneMark, LiveBatch, LiveError, LiveRows, PinnedRows};
+use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 
 use crate::accept::Accepted;
 use crate::metrics::IngestMetrics;
@@ -156,7 +156,7 @@ impl Live {
         });
         LiveResponse {
             instance,
-            floors: state.partitions.iter().map(|(of, held)| (of.clone(), held.floor())).collect(),
+            ranges: state.ranges(),
             lanes: state.lanes(),
             layouts: state.layouts(),
             batches: batches.collect(),
@@ -183,15 +183,14 @@ impl Live {
 
 #[async_trait]
 impl LiveRows for Live {
-    async fn pin(&self, tenant: &TenantId, table: &str) -> Result<PinnedRows, LiveError> {
-        if table != TABLE {
-            return Err(LiveError { reason: format!("there is no table {table}") });
-        }
+    async fn pin(&self, tenant: &TenantId, tables: &[Table]) -> Result<PinnedRows, LiveError> {
         let state = self.lock();
         let batches = state.partitions.iter().flat_map(|(partition, held)| held.batches(partition));
+        let is_wanted = |batch: &LiveBatch| batch.tenant == *tenant && tables.contains(&batch.table);
         Ok(PinnedRows {
-            batches: batches.filter(|batch| batch.tenant == *tenant).collect(),
+            batches: batches.filter(is_wanted).collect(),
             lanes: state.lanes(),
+            ranges: state.ranges(),
             layouts: state.layouts(),
         })
     }
@@ -210,18 +209,24 @@ impl State {
     /// Every lane; and for a partition that is not being read one that nobody
     /// has, marked at the beginning of time: its rows are missing, so nothing
     /// is complete.
-    fn lanes(&self) -> Vec<LaneMark> {
+    fn lanes(&self) -> Vec<LaneState> {
         let unread = |(partition, held): (&LogPartition, &Held)| {
-            (!held.is_read()).then(|| LaneMark {
+            (!held.is_read()).then(|| LaneState {
                 agent: AgentId::from_u128(0),
                 partition: partition.clone(),
-                mark_micros: 0,
+                mark_micros: Some(0),
                 heard_micros: 0,
+                status: LaneStatus::Live,
+                is_estimated: false,
             })
         };
         let unread = self.partitions.iter().filter_map(unread);
         let lanes = self.partitions.values().flat_map(Held::lanes).cloned();
         lanes.chain(unread).collect()
+    }
+
+    fn ranges(&self) -> Vec<LiveRange> {
+        self.partitions.values().filter_map(Held::range).collect()
     }
 
     fn layouts(&self) -> BTreeMap<LayoutId, String> {
@@ -238,6 +243,7 @@ fn batch(partition: &LogPartition, accepted: &Accepted) -> Option<LiveBatch> {
         partition: partition.clone(),
         offset: accepted.offset,
         tenant: accepted.tenant.clone(),
+        table: Table::Logs,
         rows,
     })
 }

@@ -16,15 +16,15 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tempfile::TempDir;
 use weir_proto::model::{AgentId, ByteRange, FileId, LayoutId, SourceId, TenantId};
-use weir_proto::schema::log;
+use weir_proto::schema::{Table, log};
 use weir_runtime::Handles;
 use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{
-    Advance, Catalog, Commit, FileEntry, Lease, LogPartition, SourceCover, TimeRange,
+    Advance, Catalog, Commit, FileEntry, LaneState, LaneStatus, Lease, LogPartition, SourceCover, TimeRange,
 };
 use weir_storage::file::{Footer, WriteOptions, sort_by_time, write_batches};
-use weir_storage::live::{LaneMark, LiveBatch, LiveError, LiveRows, PinnedRows};
+use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 use weir_storage::object::path_of;
 
 use crate::{Answer, Config, Engine, QueryError, SqlRequest};
@@ -136,7 +136,7 @@ pub(crate) struct World {
 #[derive(Default)]
 struct State {
     live: Vec<LiveBatch>,
-    lanes: Vec<LaneMark>,
+    lanes: Vec<LaneState>,
     layouts: BTreeMap<LayoutId, String>,
     next: u64,
     stored: u64,
@@ -189,7 +189,13 @@ impl World {
         let offset = state.next;
         state.next += 1;
         let rows = batch(tenant, rows);
-        state.live.push(LiveBatch { partition: partition(), offset, tenant: tenant.clone(), rows });
+        state.live.push(LiveBatch {
+            partition: partition(),
+            offset,
+            tenant: tenant.clone(),
+            table: Table::Logs,
+            rows,
+        });
     }
 
     /// Every message so far becomes a file per tenant, and is let go.
@@ -280,7 +286,14 @@ impl World {
 
     pub(crate) fn lane(&self, agent: u128, mark_micros: i64, heard_micros: i64) {
         let agent = AgentId::from_u128(agent);
-        self.state().lanes.push(LaneMark { agent, partition: partition(), mark_micros, heard_micros });
+        self.state().lanes.push(LaneState {
+            partition: partition(),
+            agent,
+            mark_micros: Some(mark_micros),
+            heard_micros,
+            status: LaneStatus::Live,
+            is_estimated: false,
+        });
     }
 
     /// Removes a file behind the catalog's back: whoever opens it fails.
@@ -303,14 +316,26 @@ fn partition() -> LogPartition {
 
 #[async_trait]
 impl LiveRows for World {
-    async fn pin(&self, tenant: &TenantId, _: &str) -> Result<PinnedRows, LiveError> {
+    async fn pin(&self, tenant: &TenantId, tables: &[Table]) -> Result<PinnedRows, LiveError> {
         let (pinned, then) = {
             let mut state = self.state();
             if state.away {
                 return Err(LiveError { reason: "nobody answers on /run/secret.sock".to_owned() });
             }
-            let batches = state.live.iter().filter(|batch| batch.tenant == *tenant).cloned().collect();
-            let pinned = PinnedRows { batches, lanes: state.lanes.clone(), layouts: state.layouts.clone() };
+            let is_wanted = |batch: &&LiveBatch| batch.tenant == *tenant && tables.contains(&batch.table);
+            let range = LiveRange {
+                partition: partition(),
+                epoch: self.lease.epoch,
+                floor: state.live.first().map_or(state.next, |batch| batch.offset),
+                next: state.next,
+                is_caught_up: true,
+            };
+            let pinned = PinnedRows {
+                batches: state.live.iter().filter(is_wanted).cloned().collect(),
+                lanes: state.lanes.clone(),
+                ranges: vec![range],
+                layouts: state.layouts.clone(),
+            };
             (pinned, std::mem::take(&mut state.then))
         };
         for step in then {

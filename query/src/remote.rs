@@ -7,7 +7,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use tokio::sync::Mutex;
 use weir_proto::model::TenantId;
-use weir_proto::schema::log;
+use weir_proto::schema::Table;
 use weir_runtime::telemetry::error_chain;
 use weir_runtime::unix::UnixClient;
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
@@ -33,9 +33,9 @@ impl RemoteLive {
         Self { ingest: UnixClient::new(socket), cache: Mutex::new(LiveCache::new()) }
     }
 
-    async fn exchange(&self, request: &LiveRequest, table: &str) -> Result<LiveResponse, LiveError> {
+    async fn exchange(&self, request: &LiveRequest) -> Result<LiveResponse, LiveError> {
         let body = request.encode().map_err(|error| failed(&error))?;
-        let request = Request::post(format!("/live/{table}"))
+        let request = Request::post("/live/logs")
             .header("host", "ingest")
             .body(Body::from(body))
             .map_err(|error| failed(&error))?;
@@ -54,15 +54,12 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> LiveError {
 
 #[async_trait]
 impl LiveRows for RemoteLive {
-    async fn pin(&self, tenant: &TenantId, table: &str) -> Result<PinnedRows, LiveError> {
-        if table != log::TABLE {
-            return Err(LiveError { reason: format!("ingest holds no live rows of {table}") });
-        }
+    async fn pin(&self, tenant: &TenantId, tables: &[Table]) -> Result<PinnedRows, LiveError> {
         let mut cache = self.cache.lock().await;
         let request = cache.request();
-        let response = self.exchange(&request, table).await?;
+        let response = self.exchange(&request).await?;
         cache.apply(&request, response).map_err(|error| failed(&error))?;
-        Ok(cache.pin(tenant))
+        Ok(cache.pin(tenant, tables))
     }
 }
 

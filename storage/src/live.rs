@@ -17,14 +17,15 @@ use arrow_array::RecordBatch;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_proto::model::{LayoutId, TenantId};
+use weir_proto::schema::Table;
 
-use crate::catalog::{LogPartition, Snapshot};
+use crate::catalog::{LaneState, LogPartition, Snapshot};
 
 pub use cache::LiveCache;
 pub use completeness::Completeness;
 
-/// The rows of one message of the event log.
+/// The rows that one message of the event log brought to a table.
 #[derive(Clone, Debug)]
 pub struct LiveBatch {
     /// The partition it came from.
@@ -33,21 +34,27 @@ pub struct LiveBatch {
     pub offset: u64,
     /// Whose rows: a message has one tenant.
     pub tenant: TenantId,
+    /// Which table's rows.
+    pub table: Table,
     /// Rows in the table's schema.
     pub rows: RecordBatch,
 }
 
-/// How far one lane is known to be complete.
+/// Which offsets of a partition are live: all of `floor..next`, each with its
+/// rows or known to have none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneMark {
-    /// Whose lane.
-    pub agent: AgentId,
-    /// The partition it writes to.
+pub struct LiveRange {
+    /// Which partition.
     pub partition: LogPartition,
-    /// Everything written before this time has arrived; microseconds.
-    pub mark_micros: i64,
-    /// When the lane was last heard of; microseconds.
-    pub heard_micros: i64,
+    /// The epoch of the lease under which it was read.
+    pub epoch: i64,
+    /// What lies below is stored.
+    pub floor: u64,
+    /// What lies below is accepted.
+    pub next: u64,
+    /// Under this lease the log was read up to its end at least once. Before
+    /// that, lanes may exist of which nobody here has heard.
+    pub is_caught_up: bool,
 }
 
 /// What a query holds on to. Dropping it lets go.
@@ -55,8 +62,10 @@ pub struct LaneMark {
 pub struct PinnedRows {
     /// Batches in order of partition and offset.
     pub batches: Vec<LiveBatch>,
-    /// Every lane that has not retired.
-    pub lanes: Vec<LaneMark>,
+    /// The lanes of each range, as of its `next`.
+    pub lanes: Vec<LaneState>,
+    /// Of each partition whose rows could be had, which those are.
+    pub ranges: Vec<LiveRange>,
     /// The layouts that the rows' `layout_id` may name and no file holds yet,
     /// as JSON.
     pub layouts: BTreeMap<LayoutId, String>,
@@ -78,9 +87,9 @@ pub struct LiveError {
     pub reason: String,
 }
 
-/// Gives out the live rows of a table.
+/// Gives out the live rows of tables.
 #[async_trait]
 pub trait LiveRows: Send + Sync {
-    /// Pins the rows of `tenant` in `table` as of now.
-    async fn pin(&self, tenant: &TenantId, table: &str) -> Result<PinnedRows, LiveError>;
+    /// Pins the rows of `tenant` in `tables` as of now.
+    async fn pin(&self, tenant: &TenantId, tables: &[Table]) -> Result<PinnedRows, LiveError>;
 }

@@ -70,7 +70,7 @@ mod tests {
         let (status, bytes) = ask(&live, request.encode().expect("encodes")).await;
         assert_eq!(status, StatusCode::OK);
         let response = LiveResponse::decode(&bytes).expect("decodes");
-        assert_eq!(response.floors[&partition], 7);
+        assert_eq!((response.ranges[0].floor, response.ranges[0].next), (7, 7));
         cache.apply(&request, response).expect("applies");
         assert_eq!(cache.request().have[&partition], 7);
     }

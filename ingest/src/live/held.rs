@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use weir_proto::model::{AgentId, LayoutId, RangeSet, SourceId};
-use weir_storage::catalog::{LogPartition, Progress};
-use weir_storage::live::{LaneMark, LiveBatch};
+use weir_storage::catalog::{LaneState, LaneStatus, LogPartition, Progress};
+use weir_storage::live::{LiveBatch, LiveRange};
 
 use super::{Term, batch};
 use crate::accept::{Accepted, LaneNews};
@@ -23,8 +23,8 @@ pub(super) struct Held {
     waiting: VecDeque<(Instant, Accepted)>,
     bytes: usize,
     /// Lanes as of the last message stored, and as of the last accepted.
-    lanes_stored: BTreeMap<AgentId, LaneMark>,
-    lanes: BTreeMap<AgentId, LaneMark>,
+    lanes_stored: BTreeMap<AgentId, LaneState>,
+    lanes: BTreeMap<AgentId, LaneState>,
     /// The log was read in this term.
     is_read: bool,
 }
@@ -110,7 +110,7 @@ impl Held {
         self.waiting().flat_map(|one| &one.layouts)
     }
 
-    pub(super) fn lanes(&self) -> impl Iterator<Item = &LaneMark> {
+    pub(super) fn lanes(&self) -> impl Iterator<Item = &LaneState> {
         self.lanes.values()
     }
 
@@ -118,21 +118,36 @@ impl Held {
         self.is_read
     }
 
-    /// Below this, nothing is live.
-    pub(super) fn floor(&self) -> u64 {
-        self.stored.unwrap_or(0)
+    /// Which of its offsets are live; none while it is not ours.
+    pub(super) fn range(&self) -> Option<LiveRange> {
+        let lease = &self.term.as_ref()?.lease;
+        let floor = self.stored.unwrap_or(0);
+        Some(LiveRange {
+            partition: lease.partition.clone(),
+            epoch: lease.epoch,
+            floor,
+            next: self.waiting.back().map_or(floor, |(_, last)| last.next),
+            is_caught_up: self.is_read,
+        })
     }
 }
 
 /// A lane says its mark; what it said before no longer counts, even if it was
 /// later: an agent that finds older text unread takes its word back.
-fn hear(lanes: &mut BTreeMap<AgentId, LaneMark>, news: &LaneNews, partition: &LogPartition) {
+fn hear(lanes: &mut BTreeMap<AgentId, LaneState>, news: &LaneNews, partition: &LogPartition) {
     if news.is_goodbye {
         lanes.remove(&news.agent);
     } else if let Some(mark_micros) = news.mark_micros {
         let (agent, heard_micros) = (news.agent, news.heard_micros);
-        let mark = LaneMark { agent, partition: partition.clone(), mark_micros, heard_micros };
-        lanes.insert(agent, mark);
+        let state = LaneState {
+            partition: partition.clone(),
+            agent,
+            mark_micros: Some(mark_micros),
+            heard_micros,
+            status: LaneStatus::Live,
+            is_estimated: false,
+        };
+        lanes.insert(agent, state);
     } else if let Some(lane) = lanes.get_mut(&news.agent) {
         lane.heard_micros = news.heard_micros;
     }

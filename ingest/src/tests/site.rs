@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use tempfile::TempDir;
 use weir_proto::model::{AgentId, ByteRange, Source, SourceId, TenantId};
+use weir_proto::schema::Table;
 use weir_proto::schema::log::{TABLE, column};
 use weir_proto::wire::batch::{LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
@@ -98,7 +99,7 @@ impl Site {
 
     /// The bodies of the rows that a query would see as live, sorted.
     pub(super) async fn live(&self, ingest: &Ingest) -> Vec<String> {
-        let mut pinned = ingest.live().pin(&TenantId::default(), TABLE).await.unwrap();
+        let mut pinned = ingest.live().pin(&TenantId::default(), &[Table::Logs]).await.unwrap();
         pinned.drop_stored(&self.snapshot().await);
         let mut bodies: Vec<_> = pinned.batches.iter().flat_map(|batch| body(&batch.rows)).collect();
         bodies.sort();

@@ -11,7 +11,7 @@ use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement;
 use weir_proto::model::TenantId;
-use weir_proto::schema::log;
+use weir_proto::schema::{Table, log};
 use weir_storage::catalog::TimeRange;
 
 use super::failure::query_error;
@@ -36,7 +36,7 @@ pub(super) struct Question<'a> {
 impl<'a> Question<'a> {
     /// Pins the live rows: the first step, before the catalog is read.
     pub(super) async fn pin(parts: &'a Parts, tenant: TenantId) -> Result<Self, QueryError> {
-        let pinned = parts.live.pin(&tenant, log::TABLE).await.map_err(QueryError::Live)?;
+        let pinned = parts.live.pin(&tenant, &[Table::Logs]).await.map_err(QueryError::Live)?;
         let completeness = Completeness::of(&pinned.lanes, parts.clock.now_micros(), SILENT_AFTER);
         Ok(Self { parts, rows: Rows::new(tenant, pinned), completeness })
     }

@@ -37,6 +37,7 @@ impl Ingest {
             partition: partition(),
             offset: *offset,
             tenant: TenantId::default(),
+            table: Table::Logs,
             rows: batch(&TenantId::default(), &[row(NEW_YEAR, *offset as i64, "x")]),
         });
         let response = LiveResponse {
@@ -53,7 +54,7 @@ fn partition() -> LogPartition {
 }
 
 async fn offsets(live: &RemoteLive) -> Vec<u64> {
-    let pinned = live.pin(&TenantId::default(), "logs").await.expect("pinned");
+    let pinned = live.pin(&TenantId::default(), &[Table::Logs]).await.expect("pinned");
     pinned.batches.iter().map(|batch| batch.offset).collect()
 }
 
@@ -85,14 +86,13 @@ async fn only_what_is_new_is_asked_for() {
     assert_eq!(asked, expected);
 
     *ingest.says.lock().expect("free") = None;
-    let error = live.pin(&TenantId::default(), "logs").await.expect_err("broken");
+    let error = live.pin(&TenantId::default(), &[Table::Logs]).await.expect_err("broken");
     assert!(error.reason.contains("500"), "{error}");
-    assert!(live.pin(&TenantId::default(), "spans").await.is_err());
 }
 
 #[tokio::test]
 async fn an_ingest_that_is_away_is_an_error() {
     let directory = tempfile::tempdir().expect("a directory");
     let live = RemoteLive::new(&directory.path().join("nobody.sock"));
-    assert!(live.pin(&TenantId::default(), "logs").await.is_err());
+    assert!(live.pin(&TenantId::default(), &[Table::Logs]).await.is_err());
 }

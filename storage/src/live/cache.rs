@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use weir_proto::model::{LayoutId, TenantId};
+use weir_proto::schema::Table;
 
 use super::wire::{LiveRequest, LiveResponse};
-use super::{LaneMark, LiveBatch, PinnedRows};
+use super::{LiveBatch, LiveRange, PinnedRows};
 use crate::WireError;
-use crate::catalog::LogPartition;
+use crate::catalog::{LaneState, LogPartition};
 
 /// Live batches by where they lie. A batch never changes, so one that was seen
 /// is never asked for again.
@@ -19,7 +20,8 @@ pub struct LiveCache {
     next: BTreeMap<LogPartition, u64>,
     /// Below these, batches are stored or dropped.
     floors: BTreeMap<LogPartition, u64>,
-    lanes: Vec<LaneMark>,
+    ranges: Vec<LiveRange>,
+    lanes: Vec<LaneState>,
     layouts: BTreeMap<LayoutId, String>,
 }
 
@@ -48,7 +50,7 @@ impl LiveCache {
             let held = self.instance.clone().unwrap_or_default();
             return Err(WireError::Stale { found: response.instance, held });
         }
-        for (partition, floor) in response.floors {
+        for LiveRange { partition, floor, .. } in response.ranges.clone() {
             let held = self.floors.entry(partition.clone()).or_default();
             *held = floor.max(*held);
             self.forget_below(&partition, floor);
@@ -61,6 +63,7 @@ impl LiveCache {
                 self.batches.insert((batch.partition.clone(), batch.offset), batch);
             }
         }
+        self.ranges = response.ranges;
         self.lanes = response.lanes;
         // Layouts are few and named by their content: keeping one that its
         // file holds by now costs less than losing one that a row names.
@@ -68,12 +71,13 @@ impl LiveCache {
         Ok(())
     }
 
-    /// The rows of a tenant as of the last exchange.
-    pub fn pin(&self, tenant: &TenantId) -> PinnedRows {
-        let of_tenant = |batch: &&LiveBatch| batch.tenant == *tenant;
+    /// The rows of a tenant in `tables` as of the last exchange.
+    pub fn pin(&self, tenant: &TenantId, tables: &[Table]) -> PinnedRows {
+        let wanted = |batch: &&LiveBatch| batch.tenant == *tenant && tables.contains(&batch.table);
         PinnedRows {
-            batches: self.batches.values().filter(of_tenant).cloned().collect(),
+            batches: self.batches.values().filter(wanted).cloned().collect(),
             lanes: self.lanes.clone(),
+            ranges: self.ranges.clone(),
             layouts: self.layouts.clone(),
         }
     }

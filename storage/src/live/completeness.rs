@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::LaneMark;
+use crate::catalog::LaneState;
 
 /// What every answer says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub struct Completeness {
 impl Completeness {
     /// The least of all lanes' marks. A lane that is silent for longer than
     /// `silent_after` still counts: what it has not sent may have been written.
-    pub fn of(lanes: &[LaneMark], now_micros: i64, silent_after: Duration) -> Self {
+    pub fn of(lanes: &[LaneState], now_micros: i64, silent_after: Duration) -> Self {
         let patience = i64::try_from(silent_after.as_micros()).unwrap_or(i64::MAX);
-        let silent = |lane: &&LaneMark| now_micros.saturating_sub(lane.heard_micros) > patience;
-        let name = |lane: &LaneMark| format!("{} {}", lane.agent, lane.partition);
+        let silent = |lane: &&LaneState| now_micros.saturating_sub(lane.heard_micros) > patience;
+        let name = |lane: &LaneState| format!("{} {}", lane.agent, lane.partition);
         Self {
-            complete_until_micros: lanes.iter().map(|lane| lane.mark_micros).min(),
+            complete_until_micros: lanes.iter().map(|lane| lane.mark_micros).min().flatten(),
             held_by: lanes.iter().filter(silent).map(name).collect(),
         }
     }
@@ -34,19 +34,21 @@ mod tests {
     use weir_proto::model::AgentId;
 
     use super::*;
-    use crate::catalog::LogPartition;
+    use crate::catalog::{LaneStatus, LogPartition};
 
     const SECOND: i64 = 1_000_000;
 
     #[test]
     fn the_slowest_lane_decides_and_a_silent_one_is_named() {
-        let lane = |agent, mark, heard| LaneMark {
+        let lane = |agent, mark, heard| LaneState {
             agent: AgentId::from_u128(agent),
             partition: LogPartition { topic: "weir.logs".to_owned(), partition: 3 },
-            mark_micros: mark * SECOND,
+            mark_micros: Some(mark * SECOND),
             heard_micros: heard * SECOND,
+            status: LaneStatus::Live,
+            is_estimated: false,
         };
-        let check = |lanes: &[LaneMark], until: Option<i64>, held: &[&str]| {
+        let check = |lanes: &[LaneState], until: Option<i64>, held: &[&str]| {
             let completeness = Completeness::of(lanes, 100 * SECOND, Duration::from_secs(60));
             assert_eq!(completeness.complete_until_micros, until.map(|at| at * SECOND), "{lanes:?}");
             assert_eq!(completeness.held_by, held, "{lanes:?}");

@@ -6,7 +6,7 @@
 //! ```text
 //! "WLR1"                    4 bytes, the version is in it
 //! length of the header      u32
-//! header                    JSON: instance, floors, lanes, layouts, and of each
+//! header                    JSON: instance, ranges, lanes, layouts, and of each
 //!                           stream its length and its batches' places
 //! spaces                    up to a multiple of 64, so that columns are aligned
 //! streams                   Arrow IPC, one for each run of batches with one schema
@@ -27,9 +27,10 @@ use arrow_ipc::reader::StreamDecoder;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{LayoutId, TenantId};
+use weir_proto::schema::Table;
 
-use super::{LaneMark, LiveBatch};
-use crate::catalog::LogPartition;
+use super::{LiveBatch, LiveRange};
+use crate::catalog::{LaneState, LogPartition};
 use crate::{WireError, guard};
 
 const MAGIC: [u8; 3] = *b"WLR";
@@ -55,11 +56,10 @@ pub struct LiveResponse {
     /// Which process answers, a ULID drawn at its start. When it is not the
     /// request's, the answer is complete and the asker drops what it held.
     pub instance: String,
-    /// Batches below these offsets are stored or dropped and can be forgotten.
-    /// Of a partition that is not named, nothing can.
-    pub floors: BTreeMap<LogPartition, u64>,
-    /// Every lane that has not retired.
-    pub lanes: Vec<LaneMark>,
+    /// The live offsets of each partition that it serves.
+    pub ranges: Vec<LiveRange>,
+    /// The lanes of each range, as of its `next`.
+    pub lanes: Vec<LaneState>,
     /// Layouts that rows may name and no file holds yet, as JSON.
     pub layouts: BTreeMap<LayoutId, String>,
     /// The batches asked for, in order of partition and offset.
@@ -83,8 +83,8 @@ struct RequestText {
 #[derive(Serialize, Deserialize)]
 struct Header {
     instance: String,
-    floors: Vec<Position>,
-    lanes: Vec<LaneMark>,
+    ranges: Vec<LiveRange>,
+    lanes: Vec<LaneState>,
     layouts: BTreeMap<LayoutId, String>,
     streams: Vec<Stream>,
 }
@@ -101,6 +101,7 @@ struct Place {
     partition: u32,
     offset: u64,
     tenant: TenantId,
+    table: Table,
 }
 
 impl LiveRequest {
@@ -148,7 +149,7 @@ impl LiveResponse {
         }
         Ok(Self {
             instance: header.instance,
-            floors: offsets(header.floors),
+            ranges: header.ranges,
             lanes: header.lanes,
             layouts: header.layouts,
             batches,
@@ -193,7 +194,13 @@ fn read_stream(bytes: Bytes, places: Vec<Place>) -> Result<Vec<LiveBatch>, WireE
             return Err(WireError::malformed("stream", "it has fewer batches than announced"));
         };
         let partition = LogPartition { topic: place.topic, partition: place.partition };
-        batches.push(LiveBatch { partition, offset: place.offset, tenant: place.tenant, rows });
+        batches.push(LiveBatch {
+            partition,
+            offset: place.offset,
+            tenant: place.tenant,
+            table: place.table,
+            rows,
+        });
     }
     if next()?.is_some() {
         return Err(WireError::malformed("stream", "it has more batches than announced"));

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use weir_proto::model::AgentId;
 
 use super::*;
+use crate::catalog::LaneStatus;
 use crate::sample::{batch, row};
 
 fn partition(number: u32) -> LogPartition {
@@ -15,6 +16,7 @@ fn live(number: u32, offset: u64) -> LiveBatch {
         partition: partition(number),
         offset,
         tenant: TenantId::new(if offset.is_multiple_of(5) { "five" } else { "rest" }).unwrap(),
+        table: Table::Logs,
         rows: batch(&[row(0, 0, 0, "")]),
     }
 }
@@ -29,6 +31,16 @@ struct Holder {
 }
 
 impl Holder {
+    fn range(&self, number: u32) -> LiveRange {
+        LiveRange {
+            partition: partition(number),
+            epoch: 1,
+            floor: self.floors[number as usize],
+            next: self.next[number as usize],
+            is_caught_up: true,
+        }
+    }
+
     fn answer(&self, request: &LiveRequest) -> LiveResponse {
         let instance = self.instance.to_string();
         let same = request.instance.as_ref() == Some(&instance);
@@ -38,7 +50,7 @@ impl Holder {
         };
         LiveResponse {
             instance,
-            floors: (0..2).map(|number| (partition(number), self.floors[number as usize])).collect(),
+            ranges: (0..2).map(|number| self.range(number)).collect(),
             batches: self
                 .held
                 .iter()
@@ -131,8 +143,14 @@ proptest! {
 fn pinned_rows_are_one_tenants_in_order() {
     let mut cache = LiveCache::new();
     let request = cache.request();
-    let lane =
-        LaneMark { agent: AgentId::from_u128(1), partition: partition(0), mark_micros: 1, heard_micros: 2 };
+    let lane = LaneState {
+        agent: AgentId::from_u128(1),
+        partition: partition(0),
+        mark_micros: Some(1),
+        heard_micros: 2,
+        status: LaneStatus::Live,
+        is_estimated: false,
+    };
     let answer = LiveResponse {
         instance: "a".to_owned(),
         lanes: vec![lane.clone()],
@@ -141,13 +159,14 @@ fn pinned_rows_are_one_tenants_in_order() {
         ..LiveResponse::default()
     };
     cache.apply(&request, answer).unwrap();
-    let pinned = cache.pin(&TenantId::new("rest").unwrap());
+    let pinned = cache.pin(&TenantId::new("rest").unwrap(), &[Table::Logs]);
     let places: Vec<_> =
         pinned.batches.iter().map(|batch| (batch.partition.partition, batch.offset)).collect();
     assert_eq!(places, [(0, 11), (0, 12), (1, 6)]);
     assert_eq!(pinned.lanes, [lane]);
     assert_eq!(pinned.layouts.len(), 1);
-    assert_eq!(cache.pin(&TenantId::new("five").unwrap()).batches.len(), 1);
+    assert_eq!(cache.pin(&TenantId::new("five").unwrap(), &[Table::Logs]).batches.len(), 1);
+    assert_eq!(cache.pin(&TenantId::new("five").unwrap(), &[Table::Spans]).batches.len(), 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, SchemaRef};
 use bytes::Bytes;
 
-use super::{ALIGNMENT, Header, LiveResponse, MAGIC, PREFIX, Place, Stream, VERSION, positions};
+use super::{ALIGNMENT, Header, LiveResponse, MAGIC, PREFIX, Place, Stream, VERSION};
 use crate::WireError;
 use crate::live::LiveBatch;
 
@@ -26,7 +26,7 @@ pub(super) fn response(response: &LiveResponse) -> Result<Vec<Bytes>, WireError>
     }
     let header = Header {
         instance: response.instance.clone(),
-        floors: positions(&response.floors),
+        ranges: response.ranges.clone(),
         lanes: response.lanes.clone(),
         layouts: response.layouts.clone(),
         streams,
@@ -80,6 +80,7 @@ fn place(batch: &LiveBatch) -> Place {
         partition: batch.partition.partition,
         offset: batch.offset,
         tenant: batch.tenant.clone(),
+        table: batch.table,
     }
 }
 

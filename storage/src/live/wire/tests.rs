@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use weir_proto::model::AgentId;
 
 use super::*;
+use crate::catalog::LaneStatus;
 use crate::sample::{Row, batch, row};
 
 fn partition(number: u32) -> LogPartition {
@@ -14,6 +15,7 @@ fn live(number: u32, offset: u64, rows: &[Row]) -> LiveBatch {
         partition: partition(number),
         offset,
         tenant: TenantId::new("team-a").unwrap(),
+        table: Table::Logs,
         rows: batch(rows),
     }
 }
@@ -21,12 +23,20 @@ fn live(number: u32, offset: u64, rows: &[Row]) -> LiveBatch {
 fn response(batches: Vec<LiveBatch>) -> LiveResponse {
     LiveResponse {
         instance: "01J".to_owned(),
-        floors: BTreeMap::from([(partition(0), 3), (partition(7), u64::MAX)]),
-        lanes: vec![LaneMark {
+        ranges: vec![LiveRange {
+            partition: partition(0),
+            epoch: 2,
+            floor: 3,
+            next: u64::MAX,
+            is_caught_up: true,
+        }],
+        lanes: vec![LaneState {
             agent: AgentId::from_u128(1),
             partition: partition(0),
-            mark_micros: -1,
+            mark_micros: Some(-1),
             heard_micros: i64::MAX,
+            status: LaneStatus::Retired,
+            is_estimated: true,
         }],
         layouts: BTreeMap::from([(LayoutId(-5), "{\"a\":[]}".to_owned())]),
         batches,
@@ -45,7 +55,7 @@ fn parts(response: &LiveResponse) -> impl PartialEq + std::fmt::Debug + use<> {
         .map(|batch| (batch.partition.clone(), batch.offset, batch.tenant.clone(), batch.rows.clone()))
         .collect();
     (
-        (response.instance.clone(), response.floors.clone(), response.lanes.clone()),
+        (response.instance.clone(), response.ranges.clone(), response.lanes.clone()),
         response.layouts.clone(),
         batches,
     )
@@ -144,7 +154,13 @@ fn the_announced_number_of_batches_is_the_number() {
     let two = response(vec![live(0, 4, &[]), live(0, 5, &[])]).encode().unwrap();
     let mut header = read_header(&two.concat().into()).unwrap().0;
     for batches in [0, 1, 3] {
-        let place = || Place { topic: "t".to_owned(), partition: 0, offset: 0, tenant: TenantId::default() };
+        let place = || Place {
+            topic: "t".to_owned(),
+            partition: 0,
+            offset: 0,
+            tenant: TenantId::default(),
+            table: Table::Logs,
+        };
         header.streams[0].batches = std::iter::repeat_with(place).take(batches).collect();
         let mut bytes = encode::encode_header(&header).unwrap().to_vec();
         two[1..].iter().for_each(|piece| bytes.extend_from_slice(piece));
