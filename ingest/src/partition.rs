@@ -251,7 +251,11 @@ impl Reader {
             ReadError::Corrupt { from, next, .. } => {
                 (ByteRange::new(from.0, next.0), drop_reason::LOG_CORRUPT)
             }
-            ReadError::AboveEnd { .. } | ReadError::NoPartition(_) | ReadError::Io { .. } => return None,
+            ReadError::AboveEnd { .. }
+            | ReadError::NoPartition(_)
+            | ReadError::NoTopic(_)
+            | ReadError::Unavailable { .. }
+            | ReadError::Io { .. } => return None,
         };
         self.metrics.losses.inc();
         tracing::error!(partition = %self.partition, error = error_chain(error), "messages lost, going on behind them");

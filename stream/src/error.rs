@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::{Offset, Partition};
+use crate::{Offset, Partition, Topic};
 
 /// An append that was not acknowledged.
 #[derive(Debug, Error)]
@@ -39,20 +39,39 @@ pub enum AppendError {
     /// There is no such partition.
     #[error("partition {0} does not exist")]
     NoPartition(Partition),
+    /// There is no such topic.
+    #[error("topic {0} does not exist")]
+    NoTopic(Topic),
+    /// The log cannot be reached, or does not let us in. Nothing was written.
+    /// Try again later.
+    #[error("the event log is not available: {reason}")]
+    Unavailable {
+        /// What is in the way.
+        reason: String,
+    },
+    /// The log was reached and did not say how it went, for all records or for
+    /// some.
+    #[error("the event log did not answer for {partition}: {reason}")]
+    Unanswered {
+        /// The partition.
+        partition: Partition,
+        /// What came instead of the answer.
+        reason: String,
+    },
     /// The log is shutting down.
     #[error("the event log is closed")]
     Closed,
 }
 
 impl AppendError {
-    /// The same append may succeed later.
+    /// The same append may succeed later, without anything else being done.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. })
+        matches!(self, Self::Full { .. } | Self::Unavailable { .. } | Self::Unanswered { .. })
     }
 
     /// The records may or may not have been stored.
     pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Poisoned { .. } | Self::Closed)
+        matches!(self, Self::Poisoned { .. } | Self::Unanswered { .. } | Self::Closed)
     }
 }
 
@@ -84,7 +103,7 @@ pub enum ReadError {
     Corrupt {
         /// The partition.
         partition: Partition,
-        /// The segment.
+        /// The segment; on Kafka the brokers.
         path: PathBuf,
         /// First offset lost.
         from: Offset,
@@ -96,6 +115,15 @@ pub enum ReadError {
     /// There is no such partition.
     #[error("partition {0} does not exist")]
     NoPartition(Partition),
+    /// There is no such topic.
+    #[error("topic {0} does not exist")]
+    NoTopic(Topic),
+    /// The log cannot be reached, or does not let us in. Try again later.
+    #[error("the event log is not available: {reason}")]
+    Unavailable {
+        /// What is in the way.
+        reason: String,
+    },
     /// The system refused.
     #[error("cannot read {path}")]
     Io {
@@ -105,4 +133,11 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+}
+
+impl ReadError {
+    /// The same read may succeed later, without anything else being done.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Io { .. })
+    }
 }

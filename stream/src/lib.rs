@@ -5,13 +5,16 @@
 //! it reads from explicit offsets. There are no consumer groups and no offset
 //! commit: who reads what from where stands in the catalog.
 //!
-//! [`disk`] is the log on a local disk, for one host.
+//! [`disk`] is the log on a local disk, for one host; [`kafka`] the one on
+//! Apache Kafka, for many.
 
 mod append;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod disk;
 mod error;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod limit;
 mod record;
 mod subscribe;

@@ -1,0 +1,4 @@
+//! Against a real Kafka. One broker serves all tests that do not break it.
+
+mod conformance;
+mod harness;
