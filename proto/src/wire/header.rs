@@ -41,6 +41,9 @@ pub(super) enum Content {
 /// The schema version written by this build.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
+/// How our content types begin.
+const OUR_TYPES: &str = "application/vnd.weir.";
+
 const GOODBYE: &str = "goodbye";
 
 /// What every batch says of itself.
@@ -72,10 +75,16 @@ impl Content {
     /// What the headers say that the payload is.
     pub(super) fn of(pairs: &[(String, Bytes)]) -> Result<Self, DecodeError> {
         let name = required(pairs, header_name::CONTENT_TYPE)?;
-        Self::ALL
-            .into_iter()
-            .find(|content| content.as_str() == name)
-            .ok_or_else(|| DecodeError::Unsupported { what: "content type", value: name.to_owned() })
+        if let Some(content) = Self::ALL.into_iter().find(|content| content.as_str() == name) {
+            return Ok(content);
+        }
+        // Only a newer Weir's message is worth waiting for; a stranger's would
+        // hold up the partition for ever.
+        if name.starts_with(OUR_TYPES) {
+            Err(DecodeError::Unsupported { what: "content type", value: name.to_owned() })
+        } else {
+            Err(bad(header_name::CONTENT_TYPE, name, "lines, rows or OTLP"))
+        }
     }
 }
 

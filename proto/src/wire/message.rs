@@ -57,3 +57,57 @@ fn foreign_encoding(headers: &[(String, Bytes)]) -> Result<Option<Encoding>, Dec
         None => Ok(Some(Encoding::Protobuf)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{AgentId, TenantId};
+    use crate::wire::batch::LineBatchBuilder;
+    use crate::wire::{BatchHeader, Codec};
+
+    fn decode(headers: &[(&str, &str)], payload: &[u8]) -> Result<Message, DecodeError> {
+        let header = |(name, value): &(&str, &str)| ((*name).to_owned(), Bytes::from((*value).to_owned()));
+        let headers: Vec<_> = headers.iter().map(header).collect();
+        Message::decode(Signal::Spans, &headers, payload, 0)
+    }
+
+    #[test]
+    fn what_a_message_is_stands_in_its_headers() {
+        let header = BatchHeader {
+            tenant: TenantId::default(),
+            agent: AgentId::from_u128(1),
+            mark_micros: None,
+            goodbye: true,
+            codec: Codec::None,
+        };
+        let lines = LineBatchBuilder::new().finish(&header, &[]);
+        let rows = RowBatch::encode(&header, &[], &[]);
+        let ours = |batch: &crate::wire::batch::EncodedBatch| {
+            Message::decode(Signal::Logs, &batch.headers, &batch.payload, 0)
+        };
+        assert!(matches!(ours(&lines), Ok(Message::Lines(batch)) if batch.header == header));
+        assert!(matches!(ours(&rows), Ok(Message::Rows(batch)) if batch.header == header));
+
+        let json = br#"{"resourceSpans":[]}"#;
+        assert!(matches!(decode(&[], b""), Ok(Message::Foreign(_))));
+        assert!(matches!(decode(&[("traceparent", "00-1")], b""), Ok(Message::Foreign(_))));
+        assert!(matches!(
+            decode(&[("content-type", "application/x-protobuf")], b""),
+            Ok(Message::Foreign(_))
+        ));
+        assert!(matches!(decode(&[("content-type", "application/json")], json), Ok(Message::Foreign(_))));
+        assert!(matches!(
+            decode(&[("content-type", "application/json; charset=utf-8")], json),
+            Ok(Message::Foreign(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_not_known_pauses_and_what_is_broken_does_not() {
+        assert!(decode(&[("content-type", "application/vnd.weir.new")], b"").unwrap_err().is_unsupported());
+        assert!(!decode(&[("content-type", "text/plain")], b"").unwrap_err().is_unsupported());
+        assert!(!decode(&[("weir-schema", "1")], b"").unwrap_err().is_unsupported());
+        assert!(!decode(&[], b"\xff").unwrap_err().is_unsupported());
+        assert!(!decode(&[("content-type", "application/json")], b"").unwrap_err().is_unsupported());
+    }
+}
