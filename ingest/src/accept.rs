@@ -1,27 +1,29 @@
 //! From a message of the event log to live rows: decode, drop duplicates,
 //! parse. Runs where it may hold a thread: a message takes milliseconds.
 
+mod foreign;
+mod lines;
+mod rows;
+
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use thiserror::Error;
 use weir_proto::DecodeError;
-use weir_proto::model::{AgentId, ByteRange, LayoutId, Source, SourceId, TenantId, drop_reason};
-use weir_proto::wire::batch::LineBatch;
-use weir_proto::wire::header_name;
+use weir_proto::model::{ByteRange, LayoutId, Signal, Source, SourceId, TenantId, drop_reason};
+use weir_proto::schema::Table;
+use weir_proto::wire::message::Message;
+use weir_proto::wire::{BatchHeader, header_name};
 use weir_runtime::Clock;
 use weir_storage::catalog::Gap;
 use weir_stream::{Partition, StoredRecord};
 
-use crate::columns::{Columns, bytes_per_row};
-use crate::dead_letter::DeadLetters;
-use crate::ledger::{Admission, Ledger};
+use crate::lane::LaneNews;
+use crate::ledger::{Admission, Ledger, Loss};
 use crate::metrics::IngestMetrics;
-use crate::parse::{LineParser, Parser};
+use crate::parse::LineParser;
 
-/// What the columns that repeat a source's attributes in every row may take in
-/// one message. Few bytes can claim many; in health it is a tenth of this.
-const REPEATED_BYTES_MAX: usize = 256 << 20;
+use foreign::Foreign;
 
 /// What one accepted message costs beyond its rows' memory: columns are
 /// objects too.
@@ -35,12 +37,13 @@ pub(crate) struct Accepted {
     /// The first offset after it.
     pub(crate) next: u64,
     pub(crate) tenant: TenantId,
-    pub(crate) rows: Option<RecordBatch>,
+    /// Rows as their tables have them; a table may come more than once.
+    pub(crate) rows: Vec<(Table, RecordBatch)>,
     /// Memory that it holds.
     pub(crate) bytes: usize,
     pub(crate) settled: Vec<Settled>,
     pub(crate) gaps: Vec<Gap>,
-    /// The layouts that its rows name, as JSON.
+    /// The layouts that its log rows name, as JSON.
     pub(crate) layouts: Vec<(LayoutId, Arc<str>)>,
     pub(crate) lane: Option<LaneNews>,
 }
@@ -54,16 +57,16 @@ pub(crate) struct Settled {
     pub(crate) observed_micros: i64,
 }
 
-/// What a message says of its lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LaneNews {
-    pub(crate) agent: AgentId,
-    pub(crate) mark_micros: Option<i64>,
-    pub(crate) heard_micros: i64,
-    pub(crate) is_goodbye: bool,
+/// Why a message is not taken in. Those before it are.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// It is of a newer Weir: the partition waits for the upgrade.
+    Unsupported(Unsupported),
+    /// It goes to the dead letters, and then on behind it.
+    Undecodable(DecodeError),
 }
 
-/// A message of a newer Weir: the partition waits for the upgrade.
+/// A message of a newer Weir.
 #[derive(Debug, Error)]
 #[error("offset {offset} was written by a newer version and waits for it: upgrade this ingester")]
 pub(crate) struct Unsupported {
@@ -87,7 +90,7 @@ impl Accepted {
             offset: offsets.start,
             next: offsets.end,
             tenant: TenantId::default(),
-            rows: None,
+            rows: Vec::new(),
             bytes: OVERHEAD_BYTES,
             settled: Vec::new(),
             gaps: vec![gap],
@@ -95,111 +98,117 @@ impl Accepted {
             lane: None,
         }
     }
+
+    /// A message that went to the dead letters.
+    pub(crate) fn undecodable(partition: &Partition, message: &StoredRecord, now_micros: i64) -> Self {
+        let offset = message.offset.0;
+        let offsets = ByteRange::new(offset, offset + 1);
+        let mut lost = Self::lost(partition, offsets, drop_reason::UNDECODABLE, now_micros);
+        if let Some(tenant) = tenant(message) {
+            lost.gaps[0].tenant = tenant;
+        }
+        lost
+    }
 }
 
 /// Takes in the messages of one partition, in order.
 #[derive(Debug)]
 pub(crate) struct Intake {
-    partition: Partition,
+    signal: Signal,
     ledger: Ledger,
     parser: LineParser,
-    letters: DeadLetters,
+    foreign: Foreign,
     clock: Clock,
     metrics: IngestMetrics,
+}
+
+/// What a message said, beside its rows.
+struct Said<'a> {
+    tenant: &'a TenantId,
+    sources: &'a [Source],
+    admission: &'a Admission,
+    lane: LaneNews,
 }
 
 impl Intake {
     /// Goes on from what is stored.
     pub(crate) fn new(
-        partition: Partition,
+        partition: &Partition,
+        signal: Signal,
         ledger: Ledger,
-        letters: DeadLetters,
         clock: Clock,
         metrics: IngestMetrics,
     ) -> Self {
-        Self { partition, ledger, parser: LineParser::default(), letters, clock, metrics }
+        let foreign = Foreign::of(partition);
+        Self { signal, ledger, parser: LineParser::default(), foreign, clock, metrics }
     }
 
-    /// Takes in messages up to the first that this version does not support.
-    pub(crate) fn accept_all(
-        &mut self,
-        messages: &[StoredRecord],
-    ) -> (Vec<Accepted>, Result<(), Unsupported>) {
+    /// Takes in messages up to the first that it cannot.
+    pub(crate) fn accept_all(&mut self, messages: &[StoredRecord]) -> (Vec<Accepted>, Option<Halt>) {
         let mut accepted = Vec::with_capacity(messages.len());
         for message in messages {
             match self.accept(message) {
                 Ok(one) => accepted.push(one),
-                Err(unsupported) => return (accepted, Err(unsupported)),
+                Err(source) if source.is_unsupported() => {
+                    self.metrics.unsupported.inc();
+                    let offset = message.offset.0;
+                    return (accepted, Some(Halt::Unsupported(Unsupported { offset, source })));
+                }
+                Err(error) => return (accepted, Some(Halt::Undecodable(error))),
             }
         }
-        (accepted, Ok(()))
+        (accepted, None)
     }
 
-    fn accept(&mut self, message: &StoredRecord) -> Result<Accepted, Unsupported> {
-        let offset = message.offset.0;
-        let decoded = LineBatch::decode(&message.record.headers, &message.record.payload).and_then(bounded);
-        match decoded {
-            Ok(batch) => Ok(self.take_in(message, &batch)),
-            Err(source) if source.is_unsupported() => {
-                self.metrics.unsupported.inc();
-                Err(Unsupported { offset, source })
-            }
-            Err(error) => Ok(self.put_away(message, &error)),
-        }
-    }
-
-    fn take_in(&mut self, message: &StoredRecord, batch: &LineBatch) -> Accepted {
-        let lines = batch.lines().map(|line| (line.source, line.range));
-        let admission = self.ledger.admit(&batch.sources, lines);
-        let rows = self.parse(batch, &admission);
+    fn accept(&mut self, message: &StoredRecord) -> Result<Accepted, DecodeError> {
         let now_micros = self.clock.now_micros();
-        let offset = message.offset.0;
-        self.count(batch, &admission);
+        let record = &message.record;
+        let observed_micros = foreign::observed(record.timestamp_micros, now_micros);
+        let accepted = match Message::decode(self.signal, &record.headers, &record.payload, observed_micros)? {
+            Message::Lines(batch) => self.take_lines(message, &lines::bounded(batch)?, now_micros),
+            Message::Rows(batch) => self.take_rows(message, &batch, now_micros),
+            Message::Foreign(decoded) => self.take_foreign(message, decoded, observed_micros, now_micros)?,
+        };
+        self.metrics.messages.get_or_create(&[("signal", self.signal.as_str())]).inc();
+        Ok(accepted)
+    }
+
+    /// Brings together what a message becomes, and counts it.
+    fn accepted(
+        &self,
+        message: &StoredRecord,
+        said: Said<'_>,
+        rows: Vec<(Table, RecordBatch)>,
+        settled: Vec<Settled>,
+        now_micros: i64,
+    ) -> Accepted {
+        let mut bytes = OVERHEAD_BYTES;
+        for (table, rows) in &rows {
+            bytes += rows.get_array_memory_size();
+            let label = [("table", table.name())];
+            self.metrics.rows.get_or_create(&label).inc_by(rows.num_rows() as u64);
+        }
+        self.count_losses(said.sources, said.admission);
+        let gap = |loss: &Loss| gap(said.tenant, &said.sources[loss.source], loss, now_micros);
         Accepted {
-            offset,
-            next: offset + 1,
-            tenant: batch.header.tenant.clone(),
-            bytes: OVERHEAD_BYTES + rows.as_ref().map_or(0, RecordBatch::get_array_memory_size),
+            offset: message.offset.0,
+            next: message.offset.0 + 1,
+            tenant: said.tenant.clone(),
             rows,
-            settled: settled(batch, &admission, message.record.timestamp_micros),
-            gaps: gaps(batch, &admission, now_micros),
-            layouts: self.parser.take_layouts(),
-            lane: Some(LaneNews {
-                agent: batch.header.agent,
-                mark_micros: batch.header.mark_micros,
-                // When it was sent: a message may have lain in the log for long.
-                heard_micros: message.record.timestamp_micros.min(now_micros),
-                is_goodbye: batch.header.goodbye,
-            }),
+            bytes,
+            settled,
+            gaps: said.admission.losses.iter().map(gap).collect(),
+            layouts: Vec::new(),
+            lane: Some(said.lane),
         }
     }
 
-    fn parse(&mut self, batch: &LineBatch, admission: &Admission) -> Option<RecordBatch> {
-        let rows = admission.is_new.iter().filter(|is_new| **is_new).count();
-        if rows == 0 {
-            return None;
-        }
-        let parsers: Vec<Parser> =
-            batch.sources.iter().map(|source| Parser::of_name(&source.parser)).collect();
-        let mut columns = Columns::with_capacity(rows, batch.text_bytes() / batch.len() * rows);
-        for (line, is_new) in batch.lines().zip(&admission.is_new) {
-            if *is_new {
-                self.parser.parse(&line, parsers[line.source], &mut columns);
-            }
-        }
-        Some(columns.finish(&batch.header.tenant, &batch.sources))
-    }
-
-    fn count(&self, batch: &LineBatch, admission: &Admission) {
-        let rows = admission.is_new.iter().filter(|is_new| **is_new).count();
-        self.metrics.messages.inc();
-        self.metrics.rows.inc_by(rows as u64);
-        self.metrics.text_bytes.inc_by(batch.text_bytes() as u64);
+    fn count_losses(&self, sources: &[Source], admission: &Admission) {
         self.metrics.duplicates.inc_by(admission.duplicates);
         self.metrics.straddles.inc_by(admission.straddles);
         self.metrics.losses.inc_by(admission.losses.len() as u64);
         for loss in &admission.losses {
-            let source = batch.sources[loss.source].id;
+            let source = sources[loss.source].id;
             let (range, reason) = (loss.range, loss.reason.as_str());
             if reason == drop_reason::STRADDLE {
                 tracing::error!(%source, ?range, "a row lies across a covered boundary");
@@ -208,70 +217,38 @@ impl Intake {
             }
         }
     }
-
-    fn put_away(&self, message: &StoredRecord, error: &DecodeError) -> Accepted {
-        let offset = message.offset.0;
-        match self.letters.keep(&self.partition, message) {
-            Ok(path) => {
-                let path = path.display();
-                tracing::error!(partition = %self.partition, offset, %error, %path, "undecodable message kept");
-            }
-            Err(failure) => {
-                tracing::error!(partition = %self.partition, offset, %error, %failure,
-                    "undecodable message, and it could not be kept");
-            }
-        }
-        self.metrics.undecodable.inc();
-        self.metrics.losses.inc();
-        let offsets = ByteRange::new(offset, offset + 1);
-        let now_micros = self.clock.now_micros();
-        let mut lost = Accepted::lost(&self.partition, offsets, drop_reason::UNDECODABLE, now_micros);
-        if let Some(tenant) = tenant(message) {
-            lost.gaps[0].tenant = tenant;
-        }
-        lost
-    }
 }
 
-/// Refuses a batch whose few bytes would claim too many.
-fn bounded(batch: LineBatch) -> Result<LineBatch, DecodeError> {
-    let per_row: Vec<usize> = batch.sources.iter().map(bytes_per_row).collect();
-    let bytes: usize = batch.lines().map(|line| per_row[line.source]).sum();
-    if bytes > REPEATED_BYTES_MAX {
-        let what = "the resource attributes of all rows";
-        return Err(DecodeError::Oversized { what, bytes: bytes as u64, limit: REPEATED_BYTES_MAX as u64 });
-    }
-    Ok(batch)
+/// What an agent's headers say of its lane.
+fn lane(header: &BatchHeader, message: &StoredRecord, now_micros: i64) -> LaneNews {
+    let sent_micros = message.record.timestamp_micros;
+    LaneNews::of_agent(header.agent, header.mark_micros, header.goodbye, sent_micros, now_micros)
 }
 
-fn settled(batch: &LineBatch, admission: &Admission, sent_micros: i64) -> Vec<Settled> {
-    let mut observed = vec![None; batch.sources.len()];
-    for line in batch.lines() {
-        let held = &mut observed[line.source];
-        *held = Some(line.observed_micros).max(*held);
-    }
+/// What the sources cover now that they did not before; `observed` says when a
+/// source's events were read.
+fn settled(sources: &[Source], admission: &Admission, observed: impl Fn(usize) -> i64) -> Vec<Settled> {
     let settle = |index: &usize| {
-        let source: &Source = &batch.sources[*index];
+        let source = &sources[*index];
         Settled {
             source: source.id,
             range: source.covered,
             resource: source.resource.as_slice().into(),
-            observed_micros: observed[*index].unwrap_or(sent_micros),
+            observed_micros: observed(*index),
         }
     };
     admission.advanced.iter().map(settle).collect()
 }
 
-fn gaps(batch: &LineBatch, admission: &Admission, now_micros: i64) -> Vec<Gap> {
-    let gap = |loss: &crate::ledger::Loss| Gap {
-        tenant: batch.header.tenant.clone(),
-        source: batch.sources[loss.source].id.to_string(),
+fn gap(tenant: &TenantId, source: &Source, loss: &Loss, now_micros: i64) -> Gap {
+    Gap {
+        tenant: tenant.clone(),
+        source: source.id.to_string(),
         range: loss.range,
         count: loss.count,
         reason: loss.reason.clone(),
         noticed_micros: now_micros,
-    };
-    admission.losses.iter().map(gap).collect()
+    }
 }
 
 /// The tenant of a message whose other parts may be damaged.

@@ -23,6 +23,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_proto::schema::Table;
 use weir_runtime::Clock;
 use weir_runtime::telemetry::error_chain;
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit, FileEntry, LogPartition};
@@ -33,22 +34,22 @@ use crate::backoff::Backoff;
 use crate::error::FlushError;
 use crate::flush;
 use crate::health::Health;
-use crate::live::{Live, Take};
+use crate::live::{Extent, Live, Take};
 use crate::metrics::IngestMetrics;
 
 /// The part of this process's health that speaks of flushes.
 const HEALTH: &str = "flush";
 
-/// Stores what is live.
+/// Stores what is live: all of it when that is due, one partition before it is
+/// handed over.
 pub(crate) struct Committer {
     pub(crate) live: Arc<Live>,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) log: Arc<dyn Subscribe>,
-    pub(crate) topic: Topic,
     /// Held during an attempt: who takes a partition anew waits, so that it
     /// does not read a progress that an attempt is about to change.
-    pub(crate) gate: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) gate: tokio::sync::Mutex<()>,
     pub(crate) clock: Clock,
     pub(crate) health: Health,
     pub(crate) metrics: IngestMetrics,
@@ -64,14 +65,16 @@ enum Outcome {
 impl Committer {
     /// Flushes until an attempt leaves nothing to do about what it took: it was
     /// stored, or is somebody else's. What fails is tried again, for ever.
-    pub(crate) async fn flush(&self) {
+    pub(crate) async fn flush(&self, extent: &Extent) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        let mut is_away = false;
         loop {
-            match self.attempt().await {
+            match self.attempt(extent, is_away).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => {
                     let why = error_chain(&error);
+                    is_away = error.is_of_catalog();
                     self.metrics.flush_failures.inc();
                     if self.health.wrong(HEALTH, &why) {
                         tracing::error!(error = %why, "flush failed, its rows stay live, trying again");
@@ -84,12 +87,15 @@ impl Committer {
     }
 
     /// One attempt. False: a part of it was somebody else's, the rest is yet to
-    /// be stored.
-    async fn attempt(&self) -> Result<bool, FlushError> {
+    /// be stored. A catalog that was away is asked first whether it is back:
+    /// files are not written over and over for nothing.
+    async fn attempt(&self, extent: &Extent, was_away: bool) -> Result<bool, FlushError> {
         let _gate = self.gate.lock().await;
-        let take = self.live.take();
-        if take.is_empty() {
-            return Ok(true);
+        let take = self.live.take(extent);
+        let Some(first) = take.advances.first() else { return Ok(true) };
+        if was_away {
+            let answer = self.catalog.progress(&first.partition).await;
+            answer.map_err(|source| FlushError::Away { source })?;
         }
         let mut files = Vec::new();
         let now_micros = self.clock.now_micros();
@@ -129,7 +135,7 @@ impl Committer {
             covered: take.covered.clone(),
             gaps: take.gaps.clone(),
             layouts: layouts.map(|(id, json)| (*id, json.to_string())).collect(),
-            lanes: Vec::new(),
+            lanes: take.lanes.clone(),
             now_micros,
         };
         match self.catalog.publish(&commit).await {
@@ -160,7 +166,9 @@ impl Committer {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
         let mut published = 0;
         let mut elsewhere = Vec::new();
-        for advance in &take.advances {
+        // Where only lanes changed, the offset says nothing.
+        let moves = |advance: &&Advance| advance.from != Some(advance.to);
+        for advance in take.advances.iter().filter(moves) {
             let next_offset = loop {
                 match self.catalog.progress(&advance.partition).await {
                     Ok(progress) => break progress.next_offset,
@@ -182,7 +190,7 @@ impl Committer {
         // All of it or nothing: where another process has gone on from our
         // commit, or committed instead of us, only the epoch could tell; both
         // are right when the partition starts anew.
-        if published == take.advances.len() {
+        if published > 0 && published == take.advances.iter().filter(moves).count() {
             Ok(Outcome::Published)
         } else if published > 0 || !elsewhere.is_empty() {
             let is_ours = |advance: &&Advance| !elsewhere.contains(&advance.partition);
@@ -219,7 +227,10 @@ impl Committer {
 
     async fn trim(&self, advances: &[Advance]) {
         for advance in advances {
-            let partition = Partition::new(self.topic.clone(), advance.partition.partition);
+            let LogPartition { topic, partition } = &advance.partition;
+            // It was a topic before it was text.
+            let Ok(topic) = Topic::new(topic) else { continue };
+            let partition = Partition::new(topic, *partition);
             if let Err(error) = self.log.trim(&partition, Offset(advance.to)).await {
                 tracing::warn!(%partition, error = error_chain(&error), "the event log keeps what is stored");
             }
@@ -227,10 +238,16 @@ impl Committer {
     }
 
     fn count(&self, take: &Take, files: &[FileEntry]) {
-        let (rows, bytes) = (take.rows() as u64, files.iter().map(|file| file.bytes).sum());
+        let rows = take.rows();
         self.metrics.flushes.inc();
-        self.metrics.stored_rows.inc_by(rows);
-        self.metrics.stored_bytes.inc_by(bytes);
-        tracing::debug!(rows, bytes, files = files.len(), "flushed");
+        for (table, rows) in &rows {
+            self.metrics.stored_rows.get_or_create(&[("table", table.name())]).inc_by(*rows);
+        }
+        for file in files {
+            if let Some(table) = Table::of_name(&file.table) {
+                self.metrics.stored_bytes.get_or_create(&[("table", table.name())]).inc_by(file.bytes);
+            }
+        }
+        tracing::debug!(?rows, files = files.len(), "flushed");
     }
 }

@@ -18,6 +18,10 @@ pub struct Config {
     pub flush_interval: HumanDuration,
     /// How long a partition stays with an ingester that is no longer heard of.
     pub lease: HumanDuration,
+    /// A producer that says nothing for this long, while the event log could be
+    /// read, no longer holds back what answers call complete. They go on naming
+    /// it.
+    pub lane_retires_after: HumanDuration,
 }
 
 impl Default for Config {
@@ -26,6 +30,7 @@ impl Default for Config {
             flush_bytes: ByteSize::mib(128),
             flush_interval: HumanDuration(Duration::from_secs(30)),
             lease: HumanDuration(Duration::from_secs(10)),
+            lane_retires_after: HumanDuration(Duration::from_secs(600)),
         }
     }
 }
@@ -34,6 +39,7 @@ impl Default for Config {
 const FLUSH_BYTES_MIN: ByteSize = ByteSize::mib(1);
 const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 const LEASE_MIN: Duration = Duration::from_secs(1);
+const LANE_RETIRES_AFTER_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Says which key has a value that cannot work, if one has.
@@ -47,7 +53,9 @@ impl Config {
         check(self.flush_bytes >= FLUSH_BYTES_MIN, "flush_bytes", &FLUSH_BYTES_MIN)?;
         let interval = HumanDuration(FLUSH_INTERVAL_MIN);
         check(self.flush_interval >= interval, "flush_interval", &interval)?;
-        check(self.lease >= HumanDuration(LEASE_MIN), "lease", &HumanDuration(LEASE_MIN))
+        check(self.lease >= HumanDuration(LEASE_MIN), "lease", &HumanDuration(LEASE_MIN))?;
+        let retires_after = HumanDuration(LANE_RETIRES_AFTER_MIN);
+        check(self.lane_retires_after >= retires_after, "lane_retires_after", &retires_after)
     }
 
     /// Live rows at which reading pauses.

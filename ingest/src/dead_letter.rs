@@ -1,30 +1,146 @@
-//! Messages that cannot be decoded: their bytes are kept for a human.
+//! Messages that cannot be decoded: their bytes are kept for a human, and the
+//! partition goes on.
 //!
-//! Keeping them must not hold up the partition: a message that cannot be kept
-//! either is named in the log and in `weir.gaps`, and ingestion goes on.
+//! At least once: the same message, read again after a restart that came before
+//! the next commit, is kept again. In a directory it replaces itself; on a topic
+//! it lies there twice, told apart by nothing but `weir-dead-letter-at`.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use weir_stream::{Partition, StoredRecord};
+use bytes::Bytes;
+use thiserror::Error;
+use weir_stream::{Append, AppendError, Partition, Record, StoredRecord, Topic};
 
-/// A directory with a file for each message.
-#[derive(Clone, Debug)]
-pub(crate) struct DeadLetters(PathBuf);
+use crate::error::StartError;
+
+/// Names of the headers that a message gets on the dead-letter topic, after its
+/// own.
+pub mod header_name {
+    /// Why it could not be decoded.
+    pub const REASON: &str = "weir-dead-letter-reason";
+    /// The topic it came from.
+    pub const TOPIC: &str = "weir-dead-letter-topic";
+    /// The partition it came from.
+    pub const PARTITION: &str = "weir-dead-letter-partition";
+    /// Its offset there.
+    pub const OFFSET: &str = "weir-dead-letter-offset";
+    /// When it was put here, microseconds since 1970.
+    pub const AT: &str = "weir-dead-letter-at";
+}
+
+/// Where messages go that cannot be decoded.
+#[derive(Clone)]
+pub struct DeadLetters(Place);
+
+#[derive(Clone)]
+enum Place {
+    Directory(PathBuf),
+    Topic(Arc<dyn Append>, Topic),
+}
+
+/// A message that could not be kept.
+#[derive(Debug, Error)]
+pub(crate) enum KeepError {
+    #[error("cannot keep it at {path}")]
+    File {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot append it to {topic}")]
+    Append {
+        topic: Topic,
+        #[source]
+        source: AppendError,
+    },
+    #[error("the process is ending")]
+    Ending,
+}
+
+impl KeepError {
+    /// The same may work later, and waiting for it holds up no more than the
+    /// log itself does.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Append { source, .. } => source.is_retryable() || source.is_unknown(),
+            Self::File { .. } | Self::Ending => false,
+        }
+    }
+}
 
 impl DeadLetters {
-    pub(crate) fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        Ok(Self(directory.to_owned()))
+    /// A file for each message, in a directory that is created.
+    pub fn directory(path: impl Into<PathBuf>) -> Self {
+        Self(Place::Directory(path.into()))
     }
 
-    /// Keeps a message durably, as `<topic>-<partition>-<offset>.message`: a
-    /// line of JSON with its headers, then its payload. The same message, read
-    /// again after a restart, replaces itself.
-    pub(crate) fn keep(&self, partition: &Partition, message: &StoredRecord) -> io::Result<PathBuf> {
-        let name = format!("{}-{}-{}.message", partition.topic, partition.index, message.offset);
-        let path = self.0.join(name);
+    /// A topic, in the event log of all ingesters.
+    pub fn topic(log: Arc<dyn Append>, topic: Topic) -> Self {
+        Self(Place::Topic(log, topic))
+    }
+
+    /// Sees to it that the place is there.
+    pub(crate) fn prepare(&self) -> Result<(), StartError> {
+        match &self.0 {
+            Place::Directory(path) => fs::create_dir_all(path)
+                .map_err(|source| StartError::DeadLetters { path: path.clone(), source }),
+            Place::Topic(..) => Ok(()),
+        }
+    }
+
+    /// Keeps a message durably and says where.
+    pub(crate) async fn keep(
+        &self,
+        partition: &Partition,
+        message: &StoredRecord,
+        reason: &str,
+        now_micros: i64,
+    ) -> Result<String, KeepError> {
+        match &self.0 {
+            Place::Directory(directory) => {
+                let (directory, partition, message) =
+                    (directory.clone(), partition.clone(), message.clone());
+                let work =
+                    tokio::task::spawn_blocking(move || keep_file(&directory, &partition, &message));
+                work.await.map_err(|_| KeepError::Ending)?
+            }
+            Place::Topic(log, topic) => {
+                let failed = |source| KeepError::Append { topic: topic.clone(), source };
+                let count = log.partitions(topic).await.map_err(failed)?;
+                let to = Partition::new(topic.clone(), partition.index % count.max(1));
+                let record = letter(partition, message, reason, now_micros);
+                let offset = log.append(&to, vec![record]).await.map_err(failed)?;
+                Ok(format!("{to} at offset {offset}"))
+            }
+        }
+    }
+}
+
+/// The message with its headers and bytes as they were, and why it is here.
+fn letter(partition: &Partition, message: &StoredRecord, reason: &str, now_micros: i64) -> Record {
+    let mut record = message.record.clone();
+    record.timestamp_micros = now_micros;
+    let headers = [
+        (header_name::REASON, reason.to_owned()),
+        (header_name::TOPIC, partition.topic.to_string()),
+        (header_name::PARTITION, partition.index.to_string()),
+        (header_name::OFFSET, message.offset.to_string()),
+        (header_name::AT, now_micros.to_string()),
+    ];
+    record.headers.extend(headers.map(|(name, value)| (name.to_owned(), Bytes::from(value))));
+    record
+}
+
+/// As `<topic>-<partition>-<offset>.message`: a line of JSON with its headers,
+/// then its payload.
+fn keep_file(directory: &Path, partition: &Partition, message: &StoredRecord) -> Result<String, KeepError> {
+    let name = format!("{}-{}-{}.message", partition.topic, partition.index, message.offset);
+    let path = directory.join(name);
+    let written = || -> io::Result<()> {
         let unfinished = path.with_extension("unfinished");
         let headers: Vec<(&str, String)> = message
             .record
@@ -38,35 +154,22 @@ impl DeadLetters {
         file.write_all(&message.record.payload)?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
-        File::open(&self.0)?.sync_all()?;
-        Ok(path)
+        File::open(directory)?.sync_all()
+    };
+    match written() {
+        Ok(()) => Ok(path.display().to_string()),
+        Err(source) => Err(KeepError::File { path, source }),
+    }
+}
+
+impl fmt::Debug for DeadLetters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Place::Directory(path) => f.debug_tuple("DeadLetters").field(path).finish(),
+            Place::Topic(_, topic) => f.debug_tuple("DeadLetters").field(topic).finish(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use weir_stream::{Offset, Record, Topic};
-
-    use super::*;
-
-    #[test]
-    fn a_message_is_kept_with_its_headers() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let letters = DeadLetters::open(&directory.path().join("dead")).expect("opens");
-        let partition = Partition::new(Topic::new("weir.logs").expect("a topic"), 3);
-        let headers = vec![("weir-codec".to_owned(), Bytes::from_static(b"l\xff"))];
-        let record = Record { headers, timestamp_micros: 0, payload: Bytes::from_static(b"\0\xffx") };
-        let message = StoredRecord { offset: Offset(42), record };
-        for _ in 0..2 {
-            let path = letters.keep(&partition, &message).expect("is kept");
-            assert_eq!(path.file_name().expect("a name"), "weir.logs-3-42.message");
-            let kept = fs::read(&path).expect("is there");
-            assert_eq!(
-                kept,
-                "[[\"weir-codec\",\"l\u{fffd}\"]]\n\0".bytes().chain(*b"\xffx").collect::<Vec<_>>()
-            );
-        }
-        assert_eq!(fs::read_dir(&letters.0).expect("lists").count(), 1);
-    }
-}
+mod tests;

@@ -14,6 +14,9 @@ pub enum StartError {
     /// A value that cannot work.
     #[error("{0}")]
     Config(String),
+    /// A topic whose messages nobody can read.
+    #[error("topic {0} is not named after a signal: end its name in .logs, .spans or .metrics")]
+    Topic(Topic),
     /// The topic could not be looked at.
     #[error("cannot list the partitions of topic {topic}")]
     Partitions {
@@ -54,6 +57,11 @@ pub(crate) enum FlushError {
         #[source]
         source: CatalogError,
     },
+    #[error("the catalog does not answer, so nothing is written yet")]
+    Away {
+        #[source]
+        source: CatalogError,
+    },
     #[error("cannot find out whether the flush was published")]
     Outcome {
         #[source]
@@ -61,4 +69,11 @@ pub(crate) enum FlushError {
     },
     #[error("the process is ending")]
     Ending,
+}
+
+impl FlushError {
+    /// The catalog is what failed.
+    pub(crate) fn is_of_catalog(&self) -> bool {
+        matches!(self, Self::Publish { .. } | Self::Away { .. } | Self::Outcome { .. })
+    }
 }

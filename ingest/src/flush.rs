@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use weir_proto::model::{FileId, TenantId};
-use weir_proto::schema::log::TABLE;
+use weir_proto::schema::Table;
 use weir_storage::FileError;
 use weir_storage::catalog::FileEntry;
 use weir_storage::file::{
-    Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort_by_time, split_by_hour, write_batches,
+    Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort, split_by_hour, write_batches,
 };
 use weir_storage::object::{Objects, path_of};
 
@@ -27,19 +27,20 @@ pub(crate) async fn store(
     now_micros: i64,
     stored: &mut Vec<FileEntry>,
 ) -> Result<(), FlushError> {
-    for (tenant, table) in &take.tables {
-        let footer = Arc::new(footer(tenant, table, take));
-        for batches in chunks(&table.batches) {
+    for ((tenant, table), taken) in &take.tables {
+        let table = *table;
+        let footer = Arc::new(footer(tenant, table, taken, take));
+        for batches in chunks(&taken.batches) {
             let rows = batches.iter().map(RecordBatch::num_rows).sum();
             let footer = footer.clone();
             // Sorting and compressing hold a thread for as long as it takes.
-            let work = tokio::task::spawn_blocking(move || files(&batches, &footer));
+            let work = tokio::task::spawn_blocking(move || files(table, &batches, &footer));
             let files = work
                 .await
                 .map_err(|_| FlushError::Ending)?
                 .map_err(|source| FlushError::File { rows, source })?;
             for file in files {
-                stored.push(put(tenant, file, objects, now_micros).await?);
+                stored.push(put(tenant, table, file, objects, now_micros).await?);
             }
         }
     }
@@ -48,12 +49,13 @@ pub(crate) async fn store(
 
 async fn put(
     tenant: &TenantId,
+    table: Table,
     file: WrittenFile,
     objects: &dyn Objects,
     now_micros: i64,
 ) -> Result<FileEntry, FlushError> {
     let id = FileId::generate();
-    let path = path_of(tenant, TABLE, file.time.min_micros, id);
+    let path = path_of(tenant, table.name(), file.time.min_micros, id);
     let bytes = file.bytes.len() as u64;
     objects
         .put_new(&path, file.bytes)
@@ -62,7 +64,7 @@ async fn put(
     Ok(FileEntry {
         id,
         tenant: tenant.clone(),
-        table: TABLE.to_owned(),
+        table: table.name().to_owned(),
         path,
         rows: file.rows,
         bytes,
@@ -73,19 +75,19 @@ async fn put(
     })
 }
 
-fn files(batches: &[RecordBatch], footer: &Footer) -> Result<Vec<WrittenFile>, FileError> {
-    let sorted = sort_by_time(batches)?;
+fn files(table: Table, batches: &[RecordBatch], footer: &Footer) -> Result<Vec<WrittenFile>, FileError> {
+    let sorted = sort(table, batches)?;
     let files = split_by_hour(&sorted, HOUR_BYTES_MIN)?;
     drop(sorted);
     let write = |batches: Vec<RecordBatch>| write_batches(&batches, footer, &WriteOptions::default());
     files.into_iter().map(write).collect()
 }
 
-fn footer(tenant: &TenantId, table: &TableTake, take: &Take) -> Footer {
-    let mut footer = Footer::new(TABLE, tenant.clone());
+fn footer(tenant: &TenantId, table: Table, taken: &TableTake, take: &Take) -> Footer {
+    let mut footer = Footer::new(table.name(), tenant.clone());
     footer.offsets = take.spans.clone();
     footer.ranges = take.ranges.clone();
-    footer.layouts = table.layouts.iter().map(|(id, json)| (*id, json.to_string())).collect();
+    footer.layouts = taken.layouts.iter().map(|(id, json)| (*id, json.to_string())).collect();
     footer
 }
 

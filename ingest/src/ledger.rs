@@ -46,6 +46,11 @@ impl Ledger {
         Self { covered: stored.into_iter().collect() }
     }
 
+    /// Where what is covered of a source ends.
+    pub(crate) fn end(&self, source: SourceId) -> u64 {
+        self.covered.get(&source).map_or(0, RangeSet::end)
+    }
+
     /// Decides about the lines of a message, given as source index and range,
     /// and counts what its sources settle as covered.
     pub(crate) fn admit(

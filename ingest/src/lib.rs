@@ -5,6 +5,9 @@
 //! rows. A flush turns all live rows into files and publishes them together
 //! with the offsets and ranges that they cover, in one transaction.
 //!
+//! Several ingesters share the partitions: each announces itself in the catalog,
+//! all plan alike who should have what, and a lease decides who has it.
+//!
 //! The ingester decides about positions and never about content: an equal line
 //! is a new line.
 
@@ -14,20 +17,26 @@ mod columns;
 mod commit;
 mod config;
 mod dead_letter;
+mod discovery;
 mod error;
 mod flush;
 mod health;
+mod lane;
 mod ledger;
 mod live;
+mod member;
 mod metrics;
 mod parse;
 mod partition;
+mod plan;
 mod role;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
+pub use dead_letter::{DeadLetters, header_name};
 pub use error::StartError;
 pub use health::Health;
+pub use member::MemberIdentity;
 pub use role::{Ingest, start};

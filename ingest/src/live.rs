@@ -16,9 +16,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use weir_proto::model::{AgentId, FileId, LayoutId, TenantId};
+use weir_proto::model::{FileId, LayoutId, TenantId};
 use weir_proto::schema::Table;
-use weir_storage::catalog::{LaneState, LaneStatus, Lease, LogPartition, Progress};
+use weir_storage::catalog::{LaneState, Lease, LogPartition, Progress};
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
 use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 
@@ -26,9 +26,14 @@ use crate::accept::Accepted;
 use crate::metrics::IngestMetrics;
 
 pub(crate) use door::router;
-pub(crate) use take::{TableTake, Take};
+pub(crate) use take::{Extent, TableTake, Take};
 
 use held::Held;
+
+/// How long what needs no file waits to be stored: it is one small transaction
+/// for all partitions. By it, while nobody has a partition, answers still know
+/// how far its lanes were complete.
+const MARKS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The live rows of a process.
 #[derive(Debug)]
@@ -36,6 +41,7 @@ pub(crate) struct Live {
     state: Mutex<State>,
     /// Told whenever bytes, partitions or progress change.
     changed: watch::Sender<()>,
+    lane_retires_after: Duration,
     metrics: IngestMetrics,
 }
 
@@ -44,6 +50,7 @@ struct State {
     /// Drawn anew whenever rows are dropped unstored: an asker that holds some
     /// of them must drop them too.
     instance: FileId,
+    /// Those that are ours.
     partitions: BTreeMap<LogPartition, Held>,
     bytes: usize,
     terms: u64,
@@ -59,16 +66,10 @@ pub(crate) struct Term {
 }
 
 impl Live {
-    /// Holds nothing of these partitions yet.
-    pub(crate) fn new(metrics: IngestMetrics) -> Self {
+    /// Holds nothing yet.
+    pub(crate) fn new(lane_retires_after: Duration, metrics: IngestMetrics) -> Self {
         let state = State { instance: FileId::generate(), partitions: BTreeMap::new(), bytes: 0, terms: 0 };
-        Self { state: Mutex::new(state), changed: watch::Sender::new(()), metrics }
-    }
-
-    /// A partition exists. Until it is read, its rows are missing and nothing
-    /// is complete.
-    pub(crate) fn expect(&self, partition: &LogPartition) {
-        self.lock().partitions.entry(partition.clone()).or_default();
+        Self { state: Mutex::new(state), changed: watch::Sender::new(()), lane_retires_after, metrics }
     }
 
     /// Begins a term: the partition is ours, and this much of it is stored.
@@ -77,8 +78,8 @@ impl Live {
         state.drop_rows(&lease.partition);
         state.terms += 1;
         let term = Term { lease, fenced: Arc::new(Notify::new()), number: state.terms };
-        let held = state.partitions.entry(term.lease.partition.clone()).or_default();
-        held.begin(term.clone(), progress);
+        let held = Held::begin(term.clone(), progress, self.lane_retires_after);
+        state.partitions.insert(term.lease.partition.clone(), held);
         self.tell(&state);
         term
     }
@@ -95,15 +96,21 @@ impl Live {
         is_current
     }
 
-    /// The partition was read up to here, perhaps in vain.
+    /// Messages were taken in.
     pub(crate) fn append(&self, term: &Term, accepted: Vec<Accepted>) {
         let mut state = self.lock();
-        let Some(held) = state.partitions.get_mut(&term.lease.partition).filter(|held| held.is(term)) else {
-            return;
-        };
+        let Some(held) = state.held(term) else { return };
         let bytes: usize = accepted.iter().map(|one| one.bytes).sum();
         held.append(accepted, Instant::now());
         state.bytes += bytes;
+        self.tell(&state);
+    }
+
+    /// What was taken in of the partition is all that the log held then.
+    pub(crate) fn caught_up(&self, term: &Term, at_micros: i64) {
+        let mut state = self.lock();
+        let Some(held) = state.held(term) else { return };
+        held.caught_up(at_micros, Instant::now());
         self.tell(&state);
     }
 
@@ -112,33 +119,39 @@ impl Live {
         self.until(|state| state.bytes < pause_bytes).await;
     }
 
-    /// Waits until a flush is due: for size, or for the oldest row's age.
-    pub(crate) async fn due(&self, flush_bytes: usize, interval: Duration) {
+    /// Waits until a flush is due: of rows for their size or the oldest's age,
+    /// of what needs no file earlier.
+    pub(crate) async fn due(&self, flush_bytes: usize, interval: Duration) -> Extent {
         let mut changes = self.changed.subscribe();
         loop {
-            let (bytes, oldest) = {
+            let (bytes, rows, marks) = {
                 let state = self.lock();
-                (state.bytes, state.partitions.values().filter_map(Held::oldest).min())
+                let oldest = |since: fn(&Held) -> Option<Instant>| {
+                    state.partitions.values().filter_map(since).min()
+                };
+                (state.bytes, oldest(Held::rows_since), oldest(Held::marks_since))
             };
-            let Some(oldest) = oldest else {
-                // The sender lives as long as `self`.
-                let _ = changes.changed().await;
-                continue;
-            };
-            let at = oldest + interval;
-            if bytes >= flush_bytes || Instant::now() >= at {
-                return;
+            let now = Instant::now();
+            let rows = rows.map(|since| since + interval);
+            let marks = marks.map(|since| since + interval.min(MARKS_INTERVAL));
+            if bytes >= flush_bytes || rows.is_some_and(|at| now >= at) {
+                return Extent::All;
             }
+            if marks.is_some_and(|at| now >= at) {
+                return Extent::Marks;
+            }
+            let next = [rows, marks].into_iter().flatten().min();
             tokio::select! {
+                // The sender lives as long as `self`.
                 _ = changes.changed() => {}
-                () = tokio::time::sleep_until(at) => {}
+                () = async { tokio::time::sleep_until(next.unwrap_or(now)).await }, if next.is_some() => {}
             }
         }
     }
 
     /// The leases of the partitions that are ours.
     pub(crate) fn leases(&self) -> Vec<Lease> {
-        self.lock().partitions.values().filter_map(|held| Some(held.term()?.lease.clone())).collect()
+        self.lock().partitions.values().map(|held| held.term().lease.clone()).collect()
     }
 
     /// What is new to the asker.
@@ -152,7 +165,7 @@ impl Live {
         };
         let batches = state.partitions.iter().flat_map(|(partition, held)| {
             let from = wanted(partition);
-            held.batches(partition).filter(move |batch| batch.offset >= from)
+            held.batches().filter(move |batch| batch.offset >= from)
         });
         LiveResponse {
             instance,
@@ -173,6 +186,7 @@ impl Live {
 
     fn tell(&self, state: &State) {
         self.metrics.live_bytes.set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
+        self.metrics.partitions.set(i64::try_from(state.partitions.len()).unwrap_or(i64::MAX));
         self.changed.send_replace(());
     }
 
@@ -185,48 +199,37 @@ impl Live {
 impl LiveRows for Live {
     async fn pin(&self, tenant: &TenantId, tables: &[Table]) -> Result<PinnedRows, LiveError> {
         let state = self.lock();
-        let batches = state.partitions.iter().flat_map(|(partition, held)| held.batches(partition));
         let is_wanted = |batch: &LiveBatch| batch.tenant == *tenant && tables.contains(&batch.table);
         Ok(PinnedRows {
-            batches: batches.filter(is_wanted).collect(),
+            batches: state.partitions.values().flat_map(Held::batches).filter(is_wanted).collect(),
             lanes: state.lanes(),
-            ranges: state.ranges(),
             layouts: state.layouts(),
+            ranges: state.ranges(),
         })
     }
 }
 
 impl State {
+    fn held(&mut self, term: &Term) -> Option<&mut Held> {
+        self.partitions.get_mut(&term.lease.partition).filter(|held| held.is(term))
+    }
+
     fn drop_rows(&mut self, partition: &LogPartition) {
-        let Some(held) = self.partitions.get_mut(partition) else { return };
-        let bytes = held.end();
-        if bytes > 0 {
-            self.bytes -= bytes;
+        let Some(held) = self.partitions.remove(partition) else { return };
+        if held.bytes() > 0 {
+            self.bytes -= held.bytes();
             self.instance = FileId::generate();
         }
     }
 
-    /// Every lane; and for a partition that is not being read one that nobody
-    /// has, marked at the beginning of time: its rows are missing, so nothing
-    /// is complete.
+    /// Every lane of the partitions that are ours. Of others, the catalog knows
+    /// what is stored.
     fn lanes(&self) -> Vec<LaneState> {
-        let unread = |(partition, held): (&LogPartition, &Held)| {
-            (!held.is_read()).then(|| LaneState {
-                agent: AgentId::from_u128(0),
-                partition: partition.clone(),
-                mark_micros: Some(0),
-                heard_micros: 0,
-                status: LaneStatus::Live,
-                is_estimated: false,
-            })
-        };
-        let unread = self.partitions.iter().filter_map(unread);
-        let lanes = self.partitions.values().flat_map(Held::lanes).cloned();
-        lanes.chain(unread).collect()
+        self.partitions.values().flat_map(|held| held.lanes().iter()).cloned().collect()
     }
 
     fn ranges(&self) -> Vec<LiveRange> {
-        self.partitions.values().filter_map(Held::range).collect()
+        self.partitions.values().map(Held::range).collect()
     }
 
     fn layouts(&self) -> BTreeMap<LayoutId, String> {
@@ -236,15 +239,14 @@ impl State {
     }
 }
 
-/// The batches of a partition, for the query side.
-fn batch(partition: &LogPartition, accepted: &Accepted) -> Option<LiveBatch> {
-    let rows = accepted.rows.clone()?;
-    Some(LiveBatch {
+/// The batches of a message, for the query side.
+fn batches(partition: &LogPartition, accepted: &Accepted) -> impl Iterator<Item = LiveBatch> {
+    accepted.rows.iter().map(|(table, rows)| LiveBatch {
         partition: partition.clone(),
         offset: accepted.offset,
         tenant: accepted.tenant.clone(),
-        table: Table::Logs,
-        rows,
+        table: *table,
+        rows: rows.clone(),
     })
 }
 

@@ -1,35 +1,34 @@
 //! Starting and stopping the ingester.
 //!
-//! Tasks: one reader a partition, one that looks for new partitions, one that
-//! commits. At the end the readers go first, then what is live is flushed, then
-//! the leases are given back.
+//! Tasks: one that says that we are there and plans, one that looks for
+//! partitions, one reader a partition, one that commits. At the end the readers
+//! go first, then what is live is flushed, then the leases are given back and
+//! the others told.
 
 use std::fmt;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError};
-use weir_storage::catalog::{Catalog, LogPartition};
+use weir_storage::catalog::Catalog;
 use weir_storage::live::LiveRows;
 use weir_storage::object::Objects;
-use weir_stream::{Partition, Subscribe, Topic};
+use weir_stream::{Subscribe, Topic};
 
 use crate::commit::Committer;
 use crate::config::Config;
 use crate::dead_letter::DeadLetters;
+use crate::discovery::Discovery;
 use crate::error::StartError;
 use crate::health::Health;
-use crate::live::{self, Live};
+use crate::live::{self, Extent, Live};
+use crate::member::{MemberIdentity, Membership, Plan};
 use crate::metrics::IngestMetrics;
-use crate::partition::Reader;
-
-/// How often new partitions are looked for.
-const DISCOVERY: Duration = Duration::from_secs(2);
+use crate::partition::Shared;
 
 /// How long readers may take to end. They end at their next wait.
 const READERS_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,64 +46,72 @@ impl fmt::Debug for Ingest {
     }
 }
 
-/// Starts ingesting every partition of `topic`. `dead_letters` is the
-/// directory in which messages are kept that cannot be decoded; it is created.
-/// It also tells this installation from others on the host: a process that was
-/// killed and started again has its leases back at once.
+/// Starts ingesting its share of the partitions of `topics`, each named after
+/// the signal that it carries: all of them while no other ingester announces
+/// itself in the catalog.
 ///
 /// # Errors
-/// A configuration that cannot work, or a log or directory that is not there.
+/// A configuration that cannot work, or a topic or directory that is not there.
+/// An event log that is merely away is waited for.
+#[expect(clippy::too_many_arguments, reason = "each is a part of the world, wired once")]
 pub async fn start(
     config: Config,
     log: Arc<dyn Subscribe>,
-    topic: Topic,
+    topics: Vec<Topic>,
     catalog: Arc<dyn Catalog>,
-    objects: impl Objects + 'static,
-    dead_letters: PathBuf,
+    objects: Arc<dyn Objects>,
+    dead_letters: DeadLetters,
+    member: MemberIdentity,
     handles: Handles,
 ) -> Result<Ingest, StartError> {
     config.validate().map_err(StartError::Config)?;
-    let letters = DeadLetters::open(&dead_letters)
-        .map_err(|source| StartError::DeadLetters { path: dead_letters.clone(), source })?;
-    let count = log
-        .partitions(&topic)
-        .await
-        .map_err(|source| StartError::Partitions { topic: topic.clone(), source })?;
+    dead_letters.prepare()?;
     let metrics = IngestMetrics::register(&handles.metrics);
-    let live = Arc::new(Live::new(metrics.clone()));
+    let live = Arc::new(Live::new(config.lane_retires_after.0, metrics.clone()));
     let health = Health::default();
-    let gate = Arc::new(Mutex::new(()));
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let readers = handles.child("ingest-readers");
-    let reader = Reader {
-        partition: Partition::new(topic.clone(), 0),
-        owner: owner(&dead_letters).into(),
+    let committer = Arc::new(Committer {
+        live: live.clone(),
+        catalog: catalog.clone(),
+        objects,
+        log: log.clone(),
+        gate: Mutex::new(()),
+        clock: handles.clock.clone(),
+        health: health.clone(),
+        metrics: metrics.clone(),
+    });
+    let (planner, plan) = watch::channel(Plan::default());
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let shared = Arc::new(Shared {
+        owner: member.name.clone(),
         lease: config.lease.0,
         pause_bytes: config.pause_bytes(),
-        log: log.clone(),
+        log,
         catalog: catalog.clone(),
         live: live.clone(),
-        gate: gate.clone(),
+        committer: committer.clone(),
+        plan,
         cores: Arc::new(Semaphore::new(cores)),
-        letters,
+        letters: dead_letters,
         handles: readers.clone(),
         health: health.clone(),
         metrics: metrics.clone(),
-    };
-    spawn_readers(&reader, 0..count);
-    readers.tasks.spawn("discovery", discover(reader, count));
-    let committer = Committer {
-        live: live.clone(),
+    });
+    let mut discovery = Discovery::new(topics, shared)?;
+    discovery.first().await?;
+    let membership = Membership {
+        identity: member.clone(),
+        lasts: config.lease.0,
         catalog,
-        objects: Arc::new(objects),
-        log,
-        topic,
-        gate,
-        clock: handles.clock.clone(),
+        partitions: discovery.partitions(),
+        plan: planner,
+        handles: readers.clone(),
         health: health.clone(),
         metrics,
     };
-    handles.tasks.spawn("commit", commit(committer, config, readers));
+    readers.tasks.spawn("members", membership.run());
+    readers.tasks.spawn("discovery", discovery.run());
+    handles.tasks.spawn("commit", commit(committer, config, member.name, readers));
     Ok(Ingest { live, health, handles })
 }
 
@@ -114,8 +121,8 @@ impl Ingest {
         self.live.clone()
     }
 
-    /// The live rows, for other processes: `POST /live/logs`. Serve it where
-    /// only they can reach it.
+    /// The live rows, for other processes. Serve it where only they can reach
+    /// it.
     pub fn live_router(&self) -> Router {
         live::router(self.live.clone())
     }
@@ -136,60 +143,33 @@ impl Ingest {
     }
 }
 
-fn spawn_readers(reader: &Reader, partitions: std::ops::Range<u32>) {
-    for index in partitions {
-        let partition = Partition::new(reader.partition.topic.clone(), index);
-        reader.live.expect(&LogPartition { topic: partition.topic.to_string(), partition: index });
-        reader.handles.tasks.spawn("reader", Reader { partition, ..reader.clone() }.run());
-    }
-}
-
-/// Starts readers of partitions that are added later.
-async fn discover(reader: Reader, mut known: u32) -> Result<(), TaskError> {
-    let shutdown = reader.handles.shutdown.clone();
-    loop {
-        tokio::select! {
-            () = shutdown.begun() => return Ok(()),
-            () = tokio::time::sleep(DISCOVERY) => {}
-        }
-        match reader.log.partitions(&reader.partition.topic).await {
-            Ok(count) if count > known => {
-                spawn_readers(&reader, known..count);
-                known = count;
-            }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = error_chain(&error), "cannot look for new partitions"),
-        }
-    }
-}
-
 /// Flushes when it is due until told to end, then once more.
-async fn commit(committer: Committer, config: Config, readers: Handles) -> Result<(), TaskError> {
+async fn commit(
+    committer: Arc<Committer>,
+    config: Config,
+    member: String,
+    readers: Handles,
+) -> Result<(), TaskError> {
     let (bytes, interval) = (config.flush_bytes.as_usize(), config.flush_interval.0);
     loop {
-        tokio::select! {
+        let extent = tokio::select! {
             () = readers.shutdown.begun() => break,
-            () = committer.live.due(bytes, interval) => {}
-        }
+            extent = committer.live.due(bytes, interval) => extent,
+        };
         // Not inside of `select!`: an attempt is not cut off half way.
-        committer.flush().await;
+        committer.flush(&extent).await;
     }
     let pending = readers.tasks.join(READERS_DEADLINE).await;
     if !pending.is_empty() {
         tracing::warn!(?pending, "readers did not end in time");
     }
-    committer.flush().await;
+    committer.flush(&Extent::All).await;
     committer.give_back().await;
+    if let Err(error) = committer.catalog.depart(&member).await {
+        tracing::warn!(error = error_chain(&error), "the others notice by themselves that this one is gone");
+    }
     match readers.tasks.failure() {
         Some(failure) => Err(failure.into()),
         None => Ok(()),
     }
-}
-
-/// The same for every process that runs on these files on this host. Two at
-/// once would only take turns: a publication compares offsets, too.
-fn owner(dead_letters: &Path) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let place = dead_letters.canonicalize().unwrap_or_else(|_| dead_letters.to_owned());
-    format!("{} {}", host.trim(), place.display())
 }

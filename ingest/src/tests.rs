@@ -2,14 +2,13 @@
 //! can go wrong on the way.
 
 mod doubles;
+mod shared;
 mod site;
 
 use std::time::Duration;
 
 use weir_proto::model::{ByteRange, SourceId, TenantId, drop_reason};
-use weir_proto::schema::log::TABLE;
 use weir_runtime::{Clock, Handles};
-use weir_storage::catalog::TimeRange;
 use weir_storage::file;
 use weir_storage::object::Objects;
 use weir_stream::Subscribe;
@@ -246,14 +245,13 @@ async fn a_configuration_that_cannot_work_is_refused() {
     let refused = crate::start(
         site.config.clone(),
         std::sync::Arc::new(site.log.reader()),
-        site.topic.clone(),
+        vec![site.topic.clone()],
         site.catalog.clone(),
-        site.objects.clone(),
-        site.dead_letters(""),
+        std::sync::Arc::new(site.objects.clone()),
+        crate::DeadLetters::directory(site.dead_letters("")),
+        crate::MemberIdentity { name: "refused".to_owned(), address: String::new() },
         Handles::new("refused"),
     );
     assert_eq!(refused.await.unwrap_err().to_string(), "ingest.lease must be at least 1s");
-    assert!(
-        site.catalog.snapshot(&TenantId::default(), TABLE, TimeRange::ALL).await.unwrap().files.is_empty()
-    );
+    assert!(site.snapshot().await.files.is_empty());
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use weir_ingest::{DeadLetters, MemberIdentity};
 use weir_runtime::admin::Check;
 use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, Shutdown};
@@ -30,14 +31,16 @@ impl Ingest {
         let catalog = Arc::new(SqliteCatalog::open(&paths.catalog()).await?);
         let objects = LocalStore::open(&paths.objects())?;
         let subscribe = log.subscribe.clone().context("ingest needs the event log open for reading")?;
-        let sink = paths.dead_letters();
+        let address = std::path::absolute(paths.ingest_socket()).context("the data directory")?;
+        let member = MemberIdentity::of_directory(paths.data(), format!("unix:{}", address.display()));
         let ingest = weir_ingest::start(
             config.ingest.clone(),
             subscribe,
-            log.topic.clone(),
+            vec![log.topic.clone()],
             catalog,
-            objects,
-            sink,
+            Arc::new(objects),
+            DeadLetters::directory(paths.dead_letters()),
+            member,
             handles.clone(),
         )
         .await?;

@@ -43,6 +43,8 @@ fn refuse(status: StatusCode, error: &WireError) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::BodyExt;
     use weir_runtime::Metrics;
     use weir_storage::catalog::{Lease, LogPartition, Progress};
@@ -60,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_fills_a_cache() {
-        let live = Arc::new(Live::new(IngestMetrics::register(&Metrics::new())));
+        let live = Arc::new(Live::new(Duration::from_secs(600), IngestMetrics::register(&Metrics::new())));
         let partition = LogPartition { topic: "weir.logs".to_owned(), partition: 0 };
         let lease = Lease { partition: partition.clone(), owner: "me".to_owned(), epoch: 1, until_micros: 0 };
         let stored = Progress { next_offset: Some(7), ..Progress::default() };
@@ -77,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn nonsense_is_refused() {
-        let live = Arc::new(Live::new(IngestMetrics::register(&Metrics::new())));
+        let live = Arc::new(Live::new(Duration::from_secs(600), IngestMetrics::register(&Metrics::new())));
         let (status, why) = ask(&live, Bytes::from_static(b"{")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(why.starts_with(b"malformed request"), "{why:?}");

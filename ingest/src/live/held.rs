@@ -1,20 +1,22 @@
 //! One partition: what is stored of it, and what waits.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
-use weir_proto::model::{AgentId, LayoutId, RangeSet, SourceId};
-use weir_storage::catalog::{LaneState, LaneStatus, LogPartition, Progress};
+use weir_proto::model::{LayoutId, RangeSet, SourceId};
+use weir_storage::catalog::{LogPartition, Progress};
 use weir_storage::live::{LiveBatch, LiveRange};
 
-use super::{Term, batch};
-use crate::accept::{Accepted, LaneNews};
+use super::{Term, batches};
+use crate::accept::Accepted;
+use crate::lane::{Lanes, Listener};
 
-/// A partition as this process sees it.
-#[derive(Debug, Default)]
+/// A partition in this process's hands.
+#[derive(Debug)]
 pub(super) struct Held {
-    term: Option<Term>,
+    term: Term,
     /// The next offset that the catalog holds; none: no row yet.
     stored: Option<u64>,
     /// What the catalog holds of each source.
@@ -22,69 +24,76 @@ pub(super) struct Held {
     /// Accepted and not stored, oldest first.
     waiting: VecDeque<(Instant, Accepted)>,
     bytes: usize,
-    /// Lanes as of the last message stored, and as of the last accepted.
-    lanes_stored: BTreeMap<AgentId, LaneState>,
-    lanes: BTreeMap<AgentId, LaneState>,
-    /// The log was read in this term.
-    is_read: bool,
+    /// Lanes as the catalog holds them, and as of the last message accepted.
+    lanes_stored: Lanes,
+    lanes: Lanes,
+    /// Since when lanes changed without a message.
+    lanes_since: Option<Instant>,
+    listener: Listener,
 }
 
 impl Held {
-    pub(super) fn begin(&mut self, term: Term, progress: &Progress) {
-        self.term = Some(term);
-        self.stored = progress.next_offset;
-        self.covered = progress.covered.iter().map(|(source, ranges)| (*source, ranges.clone())).collect();
+    pub(super) fn begin(term: Term, progress: &Progress, retires_after: Duration) -> Self {
+        let lanes = Lanes::new(&progress.lanes);
+        Self {
+            term,
+            stored: progress.next_offset,
+            covered: progress.covered.iter().map(|(source, ranges)| (*source, ranges.clone())).collect(),
+            waiting: VecDeque::new(),
+            bytes: 0,
+            lanes_stored: lanes.clone(),
+            lanes,
+            lanes_since: None,
+            listener: Listener::new(retires_after),
+        }
     }
 
-    /// Drops what waits; answers with the memory that it held. Lanes go back to
-    /// what is stored: later marks spoke of rows that are gone from here.
-    pub(super) fn end(&mut self) -> usize {
-        self.term = None;
-        self.is_read = false;
-        self.waiting.clear();
-        self.lanes = self.lanes_stored.clone();
-        std::mem::take(&mut self.bytes)
+    pub(super) fn term(&self) -> &Term {
+        &self.term
     }
 
     pub(super) fn is(&self, term: &Term) -> bool {
-        self.term.as_ref().is_some_and(|held| held.number == term.number)
+        self.term.number == term.number
     }
 
     pub(super) fn append(&mut self, accepted: Vec<Accepted>, now: Instant) {
-        self.is_read = true;
-        for one in accepted {
-            if let Some(news) = &one.lane
-                && let Some(term) = &self.term
-            {
-                hear(&mut self.lanes, news, &term.lease.partition);
+        for mut one in accepted {
+            if let Some(news) = &mut one.lane {
+                self.listener.hear(news);
+                self.lanes.hear(news, &self.term.lease.partition);
             }
             self.bytes += one.bytes;
             self.waiting.push_back((now, one));
         }
     }
 
-    /// Stored: the first `count` that waited, and with them these ranges.
-    /// Answers with the memory that they held.
-    pub(super) fn release(&mut self, count: usize, to: u64, covered: Vec<(SourceId, RangeSet)>) -> usize {
-        let mut bytes = 0;
-        for (_, one) in self.waiting.drain(..count) {
-            bytes += one.bytes;
-            if let Some(news) = &one.lane
-                && let Some(term) = &self.term
-            {
-                hear(&mut self.lanes_stored, news, &term.lease.partition);
-            }
+    /// What waits is all that the log held at `at_micros`.
+    pub(super) fn caught_up(&mut self, at_micros: i64, now: Instant) {
+        self.listener.caught_up(at_micros, &mut self.lanes);
+        if self.waiting.is_empty() && self.lanes != self.lanes_stored {
+            self.lanes_since.get_or_insert(now);
         }
+    }
+
+    /// Stored: the first `count` that waited, and with them these ranges and
+    /// lanes. Answers with the memory that they held.
+    pub(super) fn release(
+        &mut self,
+        count: usize,
+        to: u64,
+        covered: Vec<(SourceId, RangeSet)>,
+        lanes: &Lanes,
+    ) -> usize {
+        let bytes = self.waiting.drain(..count).map(|(_, one)| one.bytes).sum();
         self.stored = Some(to);
         self.covered.extend(covered);
+        self.lanes_stored = lanes.clone();
+        self.lanes_since = None;
         self.bytes -= bytes;
         bytes
     }
 
-    pub(super) fn term(&self) -> Option<&Term> {
-        self.term.as_ref()
-    }
-
+    /// The next offset that the catalog holds.
     pub(super) fn stored(&self) -> Option<u64> {
         self.stored
     }
@@ -97,58 +106,71 @@ impl Held {
         self.waiting.iter().map(|(_, one)| one)
     }
 
-    /// When the oldest that waits was accepted.
-    pub(super) fn oldest(&self) -> Option<Instant> {
-        self.waiting.front().map(|(since, _)| *since)
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    pub(super) fn batches(&self, partition: &LogPartition) -> impl Iterator<Item = LiveBatch> {
-        self.waiting().filter_map(move |one| batch(partition, one))
+    /// How many wait before the first that has rows.
+    pub(super) fn rowless(&self) -> usize {
+        self.waiting().take_while(|one| one.rows.is_empty()).count()
+    }
+
+    /// When the oldest rows that wait were accepted.
+    pub(super) fn rows_since(&self) -> Option<Instant> {
+        self.waiting.iter().find(|(_, one)| !one.rows.is_empty()).map(|(since, _)| *since)
+    }
+
+    /// Since when there is something to store that needs no file.
+    pub(super) fn marks_since(&self) -> Option<Instant> {
+        match self.waiting.front() {
+            Some((since, one)) => one.rows.is_empty().then_some(*since),
+            None => self.lanes_since.filter(|_| self.lanes != self.lanes_stored),
+        }
+    }
+
+    /// The lanes once the first `count` that wait are stored. What time alone
+    /// has changed, retirements, is known only where nothing more waits.
+    pub(super) fn lanes_at(&self, count: usize) -> Lanes {
+        if count == self.waiting.len() {
+            return self.lanes.clone();
+        }
+        let mut lanes = self.lanes_stored.clone();
+        for news in self.waiting().take(count).filter_map(|one| one.lane.as_ref()) {
+            lanes.hear(news, &self.term.lease.partition);
+        }
+        lanes
+    }
+
+    pub(super) fn lanes_stored(&self) -> &Lanes {
+        &self.lanes_stored
+    }
+
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
+    }
+
+    pub(super) fn batches(&self) -> impl Iterator<Item = LiveBatch> {
+        let partition = &self.term.lease.partition;
+        self.waiting().flat_map(move |one| batches(partition, one))
     }
 
     pub(super) fn layouts(&self) -> impl Iterator<Item = &(LayoutId, Arc<str>)> {
         self.waiting().flat_map(|one| &one.layouts)
     }
 
-    pub(super) fn lanes(&self) -> impl Iterator<Item = &LaneState> {
-        self.lanes.values()
-    }
-
-    pub(super) fn is_read(&self) -> bool {
-        self.is_read
-    }
-
-    /// Which of its offsets are live; none while it is not ours.
-    pub(super) fn range(&self) -> Option<LiveRange> {
-        let lease = &self.term.as_ref()?.lease;
+    /// Which of its offsets are live.
+    pub(super) fn range(&self) -> LiveRange {
         let floor = self.stored.unwrap_or(0);
-        Some(LiveRange {
-            partition: lease.partition.clone(),
-            epoch: lease.epoch,
+        LiveRange {
+            partition: self.partition().clone(),
+            epoch: self.term.lease.epoch,
             floor,
             next: self.waiting.back().map_or(floor, |(_, last)| last.next),
-            is_caught_up: self.is_read,
-        })
+            is_caught_up: self.listener.has_caught_up(),
+        }
     }
-}
 
-/// A lane says its mark; what it said before no longer counts, even if it was
-/// later: an agent that finds older text unread takes its word back.
-fn hear(lanes: &mut BTreeMap<AgentId, LaneState>, news: &LaneNews, partition: &LogPartition) {
-    if news.is_goodbye {
-        lanes.remove(&news.agent);
-    } else if let Some(mark_micros) = news.mark_micros {
-        let (agent, heard_micros) = (news.agent, news.heard_micros);
-        let state = LaneState {
-            partition: partition.clone(),
-            agent,
-            mark_micros: Some(mark_micros),
-            heard_micros,
-            status: LaneStatus::Live,
-            is_estimated: false,
-        };
-        lanes.insert(agent, state);
-    } else if let Some(lane) = lanes.get_mut(&news.agent) {
-        lane.heard_micros = news.heard_micros;
+    fn partition(&self) -> &LogPartition {
+        &self.term.lease.partition
     }
 }

@@ -1,31 +1,47 @@
-//! What a flush takes: a contiguous prefix of every partition.
+//! What a flush takes: a contiguous prefix of every partition it is about.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use weir_proto::model::{LayoutId, RangeSet, SourceId, TenantId};
-use weir_storage::catalog::{Advance, Gap, LogPartition, SourceCover};
+use weir_proto::schema::Table;
+use weir_storage::catalog::{Advance, Gap, LaneState, LogPartition, SourceCover};
 use weir_storage::file::{LogSpan, PartitionRanges};
 
+use super::held::Held;
 use super::{Live, Term};
 use crate::accept::{Accepted, Settled};
+use crate::lane::Lanes;
+
+/// What a flush is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// All that waits.
+    All,
+    /// What waits before the first row of each partition, and what became of
+    /// lanes: no file, one small transaction.
+    Marks,
+    /// All that waits of one partition.
+    Partition(LogPartition),
+}
 
 /// Everything that one commit says, except its files.
 #[derive(Debug, Default)]
 pub(crate) struct Take {
-    /// The rows of each tenant, in the order they were accepted.
-    pub(crate) tables: BTreeMap<TenantId, TableTake>,
+    /// The rows of each tenant's tables, in the order they were accepted.
+    pub(crate) tables: BTreeMap<(TenantId, Table), TableTake>,
     pub(crate) advances: Vec<Advance>,
     pub(crate) covered: Vec<SourceCover>,
     pub(crate) gaps: Vec<Gap>,
+    pub(crate) lanes: Vec<LaneState>,
     /// What it takes of each partition, for the files' footers.
     pub(crate) spans: Vec<LogSpan>,
     pub(crate) ranges: Vec<PartitionRanges>,
     parts: Vec<Part>,
 }
 
-/// The rows of a tenant, and the layouts they name.
+/// The rows of a table, and the layouts they name.
 #[derive(Debug, Default)]
 pub(crate) struct TableTake {
     pub(crate) batches: Vec<RecordBatch>,
@@ -38,49 +54,22 @@ struct Part {
     term: Term,
     count: usize,
     to: u64,
+    lanes: Lanes,
 }
 
 impl Live {
-    /// Takes all that waits, and leaves it where it is until [`Self::release`].
-    pub(crate) fn take(&self) -> Take {
+    /// Takes what waits, and leaves it where it is until [`Self::release`].
+    pub(crate) fn take(&self, extent: &Extent) -> Take {
         let state = self.lock();
         let mut take = Take::default();
         for (partition, held) in &state.partitions {
-            let (Some(term), Some(last)) = (held.term(), held.waiting().last()) else { continue };
-            let mut sources: BTreeMap<SourceId, (TenantId, Settled, RangeSet)> = BTreeMap::new();
-            for one in held.waiting() {
-                take.add(one);
-                for settled in &one.settled {
-                    let (_, newest, ranges) = sources
-                        .entry(settled.source)
-                        .or_insert_with(|| (one.tenant.clone(), settled.clone(), RangeSet::new()));
-                    ranges.insert(settled.range);
-                    *newest = settled.clone();
-                }
-            }
-            for (source, (tenant, newest, taken)) in &sources {
-                let mut ranges = held.covered(*source);
-                ranges.extend(taken);
-                take.covered.push(SourceCover {
-                    partition: partition.clone(),
-                    tenant: tenant.clone(),
-                    source: *source,
-                    ranges,
-                    resource: newest.resource.to_vec(),
-                    last_observed_micros: newest.observed_micros,
-                });
-            }
-            let from = held.stored();
-            let taken = sources.into_iter().map(|(source, (_, _, taken))| (source, taken)).collect();
-            take.advances.push(Advance {
-                partition: partition.clone(),
-                epoch: term.lease.epoch,
-                from,
-                to: last.next,
-            });
-            take.spans.push(LogSpan { partition: partition.clone(), from: from.unwrap_or(0), to: last.next });
-            take.ranges.push(PartitionRanges { partition: partition.clone(), sources: taken });
-            take.parts.push(Part { term: term.clone(), count: held.waiting().len(), to: last.next });
+            let count = match extent {
+                Extent::All => held.waiting().len(),
+                Extent::Marks => held.rowless(),
+                Extent::Partition(of) if of == partition => held.waiting().len(),
+                Extent::Partition(_) => continue,
+            };
+            take.add_partition(partition, held, count);
         }
         take
     }
@@ -97,7 +86,7 @@ impl Live {
             };
             let of_partition = take.covered.iter().filter(|cover| cover.partition == *partition);
             let covered = of_partition.map(|cover| (cover.source, cover.ranges.clone())).collect();
-            state.bytes -= held.release(part.count, part.to, covered);
+            state.bytes -= held.release(part.count, part.to, covered, &part.lanes);
         }
         self.tell(&state);
     }
@@ -114,19 +103,77 @@ impl Live {
 }
 
 impl Take {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+    /// The rows of each table.
+    pub(crate) fn rows(&self) -> BTreeMap<Table, u64> {
+        let mut rows = BTreeMap::new();
+        for ((_, table), taken) in &self.tables {
+            let count: usize = taken.batches.iter().map(RecordBatch::num_rows).sum();
+            *rows.entry(*table).or_default() += count as u64;
+        }
+        rows
     }
 
-    pub(crate) fn rows(&self) -> usize {
-        self.tables.values().flat_map(|table| &table.batches).map(RecordBatch::num_rows).sum()
+    /// The first `count` that wait in a partition. Nothing, when that and its
+    /// lanes are stored.
+    fn add_partition(&mut self, partition: &LogPartition, held: &Held, count: usize) {
+        let lanes = held.lanes_at(count);
+        let changed = lanes.changed_since(held.lanes_stored());
+        let from = held.stored();
+        let last = held.waiting().take(count).last();
+        if last.is_none() && changed.is_empty() {
+            return;
+        }
+        let to = last.map_or(from.unwrap_or(0), |last| last.next);
+        self.add_sources(partition, held, count);
+        self.lanes.extend(changed);
+        self.advances.push(Advance {
+            partition: partition.clone(),
+            epoch: held.term().lease.epoch,
+            from,
+            to,
+        });
+        if count > 0 {
+            self.spans.push(LogSpan { partition: partition.clone(), from: from.unwrap_or(0), to });
+        }
+        self.parts.push(Part { term: held.term().clone(), count, to, lanes });
     }
 
-    fn add(&mut self, one: &Accepted) {
+    fn add_sources(&mut self, partition: &LogPartition, held: &Held, count: usize) {
+        let mut sources: BTreeMap<SourceId, (TenantId, Settled, RangeSet)> = BTreeMap::new();
+        for one in held.waiting().take(count) {
+            self.add_rows(one);
+            for settled in &one.settled {
+                let (_, newest, ranges) = sources
+                    .entry(settled.source)
+                    .or_insert_with(|| (one.tenant.clone(), settled.clone(), RangeSet::new()));
+                ranges.insert(settled.range);
+                *newest = settled.clone();
+            }
+        }
+        for (source, (tenant, newest, taken)) in &sources {
+            let mut ranges = held.covered(*source);
+            ranges.extend(taken);
+            self.covered.push(SourceCover {
+                partition: partition.clone(),
+                tenant: tenant.clone(),
+                source: *source,
+                ranges,
+                resource: newest.resource.to_vec(),
+                last_observed_micros: newest.observed_micros,
+            });
+        }
+        let taken = sources.into_iter().map(|(source, (_, _, taken))| (source, taken)).collect();
+        self.ranges.push(PartitionRanges { partition: partition.clone(), sources: taken });
+    }
+
+    fn add_rows(&mut self, one: &Accepted) {
         self.gaps.extend(one.gaps.iter().cloned());
-        let Some(rows) = &one.rows else { return };
-        let table = self.tables.entry(one.tenant.clone()).or_default();
-        table.batches.push(rows.clone());
-        table.layouts.extend(one.layouts.iter().cloned());
+        for (of, rows) in &one.rows {
+            let table = self.tables.entry((one.tenant.clone(), *of)).or_default();
+            table.batches.push(rows.clone());
+            if *of == Table::Logs {
+                table.layouts.extend(one.layouts.iter().cloned());
+            }
+        }
     }
 }

@@ -7,11 +7,15 @@ use futures::FutureExt;
 use proptest::prelude::*;
 use weir_proto::model::{AgentId, ByteRange, RangeSet, Source, SourceId};
 use weir_runtime::Metrics;
-use weir_storage::catalog::Snapshot;
+use weir_storage::catalog::{LaneStatus, Snapshot};
 
 use super::*;
-use crate::accept::{LaneNews, Settled};
+use crate::accept::Settled;
+use crate::lane::LaneNews;
 use crate::ledger::Ledger;
+
+const TABLES: [Table; 2] = [Table::Logs, Table::Spans];
+const RETIRES_AFTER: Duration = Duration::from_secs(600);
 
 fn partition() -> LogPartition {
     LogPartition { topic: "weir.logs".to_owned(), partition: 0 }
@@ -22,7 +26,7 @@ fn lease() -> Lease {
 }
 
 fn live() -> Live {
-    Live::new(IngestMetrics::register(&Metrics::new()))
+    Live::new(RETIRES_AFTER, IngestMetrics::register(&Metrics::new()))
 }
 
 /// Rows of (source, start).
@@ -34,6 +38,11 @@ fn rows(rows: &[(i64, i64)]) -> RecordBatch {
 }
 
 fn accepted(offset: u64, rows: Option<RecordBatch>) -> Accepted {
+    let rows: Vec<_> = rows.map(|rows| (Table::Logs, rows)).into_iter().collect();
+    accepted_of(offset, rows)
+}
+
+fn accepted_of(offset: u64, rows: Vec<(Table, RecordBatch)>) -> Accepted {
     Accepted {
         offset,
         next: offset + 1,
@@ -48,11 +57,12 @@ fn accepted(offset: u64, rows: Option<RecordBatch>) -> Accepted {
 }
 
 fn news(mark: Option<i64>, heard: i64, is_goodbye: bool) -> LaneNews {
-    LaneNews { agent: AgentId::from_u128(5), mark_micros: mark, heard_micros: heard, is_goodbye }
+    let agent = AgentId::from_u128(5);
+    LaneNews { agent, mark_micros: mark, heard_micros: heard, is_goodbye, is_estimated: false }
 }
 
 async fn pin(live: &Live) -> PinnedRows {
-    live.pin(&TenantId::default(), &[Table::Logs]).await.expect("rows")
+    live.pin(&TenantId::default(), &TABLES).await.expect("rows")
 }
 
 #[tokio::test]
@@ -60,14 +70,14 @@ async fn what_is_released_is_no_longer_live_and_what_came_since_is() {
     let live = live();
     let term = live.begin(lease(), &Progress::default());
     live.append(&term, vec![accepted(0, Some(rows(&[(1, 0)]))), accepted(1, None)]);
-    let take = live.take();
+    let take = live.take(&Extent::All);
     live.append(&term, vec![accepted(2, Some(rows(&[(1, 9)])))]);
     assert_eq!(pin(&live).await.batches.len(), 2, "a flush under way takes nothing from sight");
     live.release(&take);
     let pinned = pin(&live).await;
     assert_eq!(pinned.batches.iter().map(|batch| batch.offset).collect::<Vec<_>>(), [2]);
     assert_eq!(pinned.layouts.keys().copied().collect::<Vec<_>>(), [LayoutId(2)]);
-    let next = live.take();
+    let next = live.take(&Extent::All);
     assert_eq!((next.advances[0].from, next.advances[0].to), (Some(2), 3));
 }
 
@@ -76,7 +86,7 @@ async fn a_lost_term_takes_its_rows_along_and_cannot_touch_the_next() {
     let live = live();
     let old = live.begin(lease(), &Progress::default());
     live.append(&old, vec![accepted(0, Some(rows(&[(1, 0)])))]);
-    let take = live.take();
+    let take = live.take(&Extent::All);
     assert!(live.end(&old));
     assert!(pin(&live).await.batches.is_empty());
     let new = live.begin(lease(), &Progress::default());
@@ -86,40 +96,83 @@ async fn a_lost_term_takes_its_rows_along_and_cannot_touch_the_next() {
     assert!(!live.fence(&take, &partition()));
     assert!(!live.end(&old));
     assert_eq!(pin(&live).await.batches.len(), 1);
-    assert_eq!(live.take().advances[0].from, None);
+    assert_eq!(live.take(&Extent::All).advances[0].from, None);
 }
 
 #[tokio::test]
 async fn lanes_follow_the_rows() {
     let live = live();
-    live.expect(&partition());
-    let marks = async |live: &Live| -> Vec<(u128, i64, i64)> {
+    let marks = async |live: &Live| -> Vec<(Option<i64>, i64, LaneStatus)> {
         let lanes = pin(live).await.lanes;
-        lanes
-            .iter()
-            .map(|lane| (lane.agent.as_u128(), lane.mark_micros.expect("a mark"), lane.heard_micros))
-            .collect()
+        lanes.iter().map(|lane| (lane.mark_micros, lane.heard_micros, lane.status)).collect()
     };
-    // Not read yet: nothing is complete.
-    assert_eq!(marks(&live).await, [(0, 0, 0)]);
+    assert_eq!(pin(&live).await.ranges, [], "not ours: what is stored of it stands in the catalog");
     let term = live.begin(lease(), &Progress::default());
-    assert_eq!(marks(&live).await, [(0, 0, 0)]);
-    live.append(&term, Vec::new());
     assert_eq!(marks(&live).await, []);
-    let with = |offset, news| vec![Accepted { lane: Some(news), ..accepted(offset, None) }];
+    let with = |offset, news| vec![Accepted { lane: Some(news), ..accepted(offset, Some(rows(&[(0, 0)]))) }];
     live.append(&term, with(0, news(Some(70), 100, false)));
-    assert_eq!(marks(&live).await, [(5, 70, 100)]);
-    live.release(&live.take());
-    live.append(&term, with(1, news(None, 110, false)));
-    assert_eq!(marks(&live).await, [(5, 70, 110)]);
-    live.append(&term, with(2, news(Some(90), 120, false)));
-    assert_eq!(marks(&live).await, [(5, 90, 120)]);
-    // Its later mark spoke of rows that are dropped.
+    assert_eq!(marks(&live).await, [(Some(70), 100, LaneStatus::Live)]);
+    let take = live.take(&Extent::All);
+    live.append(&term, with(1, news(Some(90), 120, false)));
+    live.release(&take);
+    assert_eq!(take.lanes.iter().map(|lane| lane.mark_micros).collect::<Vec<_>>(), [Some(70)]);
+    assert_eq!(marks(&live).await, [(Some(90), 120, LaneStatus::Live)]);
+    live.append(&term, with(2, news(Some(95), 130, true)));
+    let take = live.take(&Extent::All);
+    assert_eq!(take.lanes.iter().map(|lane| lane.status).collect::<Vec<_>>(), [LaneStatus::Goodbye]);
+    // Unstored marks spoke of rows that are dropped; the next term begins with
+    // what is stored.
     live.end(&term);
-    assert_eq!(marks(&live).await, [(5, 70, 100), (0, 0, 0)]);
-    let term = live.begin(lease(), &Progress::default());
-    live.append(&term, with(1, news(None, 130, true)));
     assert_eq!(marks(&live).await, []);
+    let stored = Progress { next_offset: Some(1), lanes: take.lanes.clone(), ..Progress::default() };
+    live.begin(lease(), &stored);
+    assert_eq!(marks(&live).await, [(Some(95), 130, LaneStatus::Goodbye)]);
+}
+
+#[tokio::test]
+async fn what_needs_no_file_is_stored_up_to_the_first_row() {
+    let live = live();
+    let term = live.begin(lease(), &Progress::default());
+    let with = |offset, mark, rows| Accepted {
+        lane: Some(news(Some(mark), mark, false)),
+        ..accepted(offset, rows)
+    };
+    live.append(&term, vec![with(0, 10, None), with(1, 20, None), with(2, 30, Some(rows(&[(0, 0)])))]);
+    live.append(&term, vec![with(3, 40, None)]);
+    let take = live.take(&Extent::Marks);
+    assert_eq!((take.advances[0].from, take.advances[0].to, take.tables.len()), (None, 2, 0));
+    assert_eq!(take.lanes.iter().map(|lane| lane.mark_micros).collect::<Vec<_>>(), [Some(20)]);
+    live.release(&take);
+    assert!(live.take(&Extent::Marks).advances.is_empty());
+    let take = live.take(&Extent::All);
+    assert_eq!((take.advances[0].from, take.advances[0].to), (Some(2), 4));
+    live.release(&take);
+    // A lane that only time has changed is stored without a step.
+    for second in 0..=600 {
+        live.caught_up(&term, second * 1_000_000);
+    }
+    let take = live.take(&Extent::Marks);
+    assert_eq!((take.advances[0].from, take.advances[0].to), (Some(4), 4));
+    assert_eq!(take.lanes.iter().map(|lane| lane.status).collect::<Vec<_>>(), [LaneStatus::Retired]);
+    live.release(&take);
+    assert!(live.take(&Extent::All).advances.is_empty());
+}
+
+#[tokio::test]
+async fn one_partition_can_be_stored_alone() {
+    let live = live();
+    let other = LogPartition { partition: 1, ..partition() };
+    let term = live.begin(lease(), &Progress::default());
+    let term_of_other = live.begin(Lease { partition: other.clone(), ..lease() }, &Progress::default());
+    live.append(&term, vec![accepted(0, Some(rows(&[(1, 0)])))]);
+    live.append(&term_of_other, vec![accepted(5, Some(rows(&[(2, 0)])))]);
+    let take = live.take(&Extent::Partition(other.clone()));
+    assert_eq!(take.advances.iter().map(|advance| &advance.partition).collect::<Vec<_>>(), [&other]);
+    live.release(&take);
+    assert!(live.end(&term_of_other));
+    let pinned = pin(&live).await;
+    let range = LiveRange { partition: partition(), epoch: 1, floor: 0, next: 1, is_caught_up: false };
+    assert_eq!((pinned.batches.len(), pinned.ranges), (1, vec![range]));
 }
 
 #[tokio::test]
@@ -132,7 +185,7 @@ async fn an_asker_is_sent_what_is_new_to_it() {
     assert_eq!((offsets(&first), first.ranges[0].floor), (vec![0, 1], 0));
     let request = LiveRequest { instance: Some(first.instance.clone()), have: [(partition(), 1)].into() };
     assert_eq!(offsets(&live.answer(&request)), [1]);
-    live.release(&live.take());
+    live.release(&live.take(&Extent::All));
     assert_eq!(live.answer(&request).ranges[0].floor, 2);
     // Rows dropped unstored: the asker must drop them, too.
     live.append(&term, vec![accepted(2, Some(rows(&[(1, 2)])))]);
@@ -148,28 +201,50 @@ async fn a_flush_is_due_for_size_or_for_age() {
     let started = Instant::now();
     let is_due = || tokio::time::timeout(Duration::from_secs(100), live.due(250, interval));
     assert!(is_due().await.is_err(), "nothing waits");
-    live.append(&term, vec![accepted(0, None)]);
+    live.append(&term, vec![accepted(0, Some(rows(&[(1, 0)])))]);
     let since = Instant::now();
-    is_due().await.expect("for age");
+    assert_eq!(is_due().await, Ok(Extent::All), "for age");
     assert_eq!(Instant::now() - since, interval);
     live.append(&term, vec![accepted(1, None), accepted(2, None)]);
     let now = Instant::now();
-    is_due().await.expect("for size");
+    assert_eq!(is_due().await, Ok(Extent::All), "for size");
     assert!(now == Instant::now() && now > started);
     assert!(tokio::time::timeout(interval, live.room(300)).await.is_err());
-    live.release(&live.take());
+    live.release(&live.take(&Extent::All));
     tokio::time::timeout(interval, live.room(300)).await.expect("room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_needs_no_file_is_due_earlier() {
+    let live = live();
+    let term = live.begin(lease(), &Progress::default());
+    let due = async |interval| {
+        let since = Instant::now();
+        let extent = live.due(1 << 20, Duration::from_secs(interval)).await;
+        live.release(&live.take(&extent));
+        (extent, (Instant::now() - since).as_secs())
+    };
+    live.append(&term, vec![accepted(0, None)]);
+    assert_eq!(due(30).await, (Extent::Marks, 10));
+    live.append(&term, vec![accepted(1, None)]);
+    assert_eq!(due(3).await, (Extent::Marks, 3));
+    live.append(&term, vec![accepted(2, None), accepted(3, Some(rows(&[(1, 0)]))), accepted(4, None)]);
+    assert_eq!(due(30).await, (Extent::Marks, 10));
+    assert_eq!(due(30).await, (Extent::All, 20));
 }
 
 #[tokio::test]
 async fn other_tenants_and_other_tables_are_not_shown() {
     let live = live();
     let term = live.begin(lease(), &Progress::default());
-    live.append(&term, vec![accepted(0, Some(rows(&[(1, 0)])))]);
+    let both = vec![(Table::Logs, rows(&[(1, 0)])), (Table::Spans, rows(&[(1, 1), (1, 2)]))];
+    live.append(&term, vec![accepted_of(0, both)]);
     let other = TenantId::new("other").expect("a tenant");
-    assert!(live.pin(&other, &[Table::Logs]).await.expect("rows").batches.is_empty());
-    let spans = live.pin(&TenantId::default(), &[Table::Spans]).await.expect("rows");
-    assert!(spans.batches.is_empty());
+    assert!(live.pin(&other, &TABLES).await.expect("rows").batches.is_empty());
+    let spans = live.pin(&TenantId::default(), &[Table::Spans]).await.expect("rows").batches;
+    assert_eq!(spans.iter().map(|batch| (batch.table, batch.rows.num_rows())).collect::<Vec<_>>(), [(Table::Spans, 2)]);
+    assert_eq!(pin(&live).await.batches.len(), 2);
+    assert_eq!(live.take(&Extent::All).rows(), [(Table::Logs, 1), (Table::Spans, 2)].into());
 }
 
 /// What happens next in the model.
@@ -185,7 +260,7 @@ enum Step {
     AgentRestarts,
     /// Some messages are taken in.
     Accept(usize),
-    Flush(FlushEnd),
+    Flush(Extent, FlushEnd),
     /// The ingester dies and goes on from the catalog.
     IngestRestarts,
     /// Somebody else takes the partition, stores what it finds, and is gone.
@@ -207,12 +282,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(FlushEnd::Failed),
         1 => Just(FlushEnd::DiedPublished),
     ];
+    let extent = prop_oneof![
+        3 => Just(Extent::All),
+        1 => Just(Extent::Marks),
+        1 => Just(Extent::Partition(partition())),
+    ];
     let step = prop_oneof![
         6 => ([0usize..4, 0usize..4], any::<bool>())
             .prop_map(|(lines, is_answered)| Step::Send { lines, is_answered }),
         1 => Just(Step::AgentRestarts),
         6 => (1usize..5).prop_map(Step::Accept),
-        3 => flush.prop_map(Step::Flush),
+        3 => (extent, flush).prop_map(|(extent, end)| Step::Flush(extent, end)),
         1 => Just(Step::IngestRestarts),
         1 => Just(Step::Interloper),
     ];
@@ -314,15 +394,19 @@ impl Model {
                 observed_micros: 0,
             };
             let settled = admission.advanced.iter().map(settle).collect();
-            let rows = (!new.is_empty()).then(|| rows(&new));
-            let one = Accepted { settled, ..accepted(self.next as u64, rows) };
+            // Each source has a table of its own.
+            let of = |source: i64| new.iter().copied().filter(|row| row.0 == source).collect::<Vec<_>>();
+            let tables = [(Table::Logs, of(0)), (Table::Spans, of(1))];
+            let tables = tables.iter().filter(|(_, new)| !new.is_empty());
+            let tables = tables.map(|(table, new)| (*table, rows(new))).collect();
+            let one = Accepted { settled, ..accepted_of(self.next as u64, tables) };
             self.live.append(&self.term, vec![one]);
             self.next += 1;
         }
     }
 
-    fn flush(&mut self, end: FlushEnd) {
-        let take = self.live.take();
+    fn flush(&mut self, extent: &Extent, end: FlushEnd) {
+        let take = self.live.take(extent);
         let Some(advance) = take.advances.first() else { return };
         if matches!(end, FlushEnd::Failed) {
             return;
@@ -341,9 +425,14 @@ impl Model {
             all.extend(ranges);
             assert_eq!(self.catalog.covered.get(source), Some(&all), "the footer says what the commit added");
         }
-        for batch in take.tables.values().flat_map(|table| &table.batches) {
-            let column = |at: usize| batch.column(at).as_primitive::<Int64Type>().values();
-            self.catalog.rows.extend(column(0).iter().copied().zip(column(1).iter().copied()));
+        for ((_, table), taken) in &take.tables {
+            for batch in &taken.batches {
+                let column = |at: usize| batch.column(at).as_primitive::<Int64Type>().values();
+                let rows: Vec<_> = column(0).iter().copied().zip(column(1).iter().copied()).collect();
+                let source = i64::from(*table == Table::Spans);
+                assert!(rows.iter().all(|row| row.0 == source), "a row in another table than its own");
+                self.catalog.rows.extend(rows);
+            }
         }
         match end {
             FlushEnd::DiedPublished => self.restart(),
@@ -358,8 +447,7 @@ impl Model {
 
     fn begin(&mut self) {
         let Catalog { next_offset, covered, .. } = &self.catalog;
-        let progress =
-            Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
+        let progress = Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
         self.term = self.live.begin(lease(), &progress);
         self.ledger = Ledger::new(progress.covered);
         self.next = usize::try_from(next_offset.unwrap_or(0)).expect("small");
@@ -370,7 +458,7 @@ impl Model {
             Self { catalog: std::mem::take(&mut self.catalog), log: self.log.clone(), ..Self::new() };
         other.begin();
         other.accept(usize::MAX);
-        other.flush(FlushEnd::Published);
+        other.flush(&Extent::All, FlushEnd::Published);
         self.catalog = other.catalog;
     }
 
@@ -395,7 +483,7 @@ fn run(steps: Vec<Step>) -> Result<u64, TestCaseError> {
             Step::Send { lines, is_answered } => model.send(lines, is_answered),
             Step::AgentRestarts => model.sent = model.answered,
             Step::Accept(count) => model.accept(count),
-            Step::Flush(end) => model.flush(end),
+            Step::Flush(extent, end) => model.flush(&extent, end),
             Step::IngestRestarts => model.restart(),
             Step::Interloper => model.interloper(),
         }
@@ -408,7 +496,7 @@ fn run(steps: Vec<Step>) -> Result<u64, TestCaseError> {
     model.send([0, 0], true);
     for _ in 0..2 {
         model.accept(usize::MAX);
-        model.flush(FlushEnd::Published);
+        model.flush(&Extent::All, FlushEnd::Published);
     }
     let stored: HashSet<_> = model.catalog.rows.iter().copied().collect();
     prop_assert_eq!(stored.len(), model.catalog.rows.len(), "a row is stored twice");

@@ -1,4 +1,4 @@
-//! A catalog that fails on demand, and a log with holes.
+//! A catalog that fails on demand, a log that stands still, and one with holes.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit};
@@ -26,12 +27,24 @@ pub(super) enum Fault {
     Overtaken,
 }
 
+/// What happens to every call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nothing.
+    Open,
+    /// It waits, as if the process stood still.
+    Paused,
+    /// It fails.
+    Away,
+}
+
 /// A catalog whose next publications fail in a chosen way.
 pub(super) struct FaultyCatalog {
     inner: Arc<dyn Catalog>,
     /// Every call of it fails.
     closed: SqliteCatalog,
     faults: Mutex<VecDeque<Fault>>,
+    gate: watch::Sender<State>,
 }
 
 impl FaultyCatalog {
@@ -39,7 +52,11 @@ impl FaultyCatalog {
         let directory = tempfile::tempdir().unwrap();
         let closed = SqliteCatalog::open(&directory.path().join(Path::new("closed"))).await.unwrap();
         closed.close().await;
-        Arc::new(Self { inner, closed, faults: Mutex::default() })
+        Arc::new(Self { inner, closed, faults: Mutex::default(), gate: watch::Sender::new(State::Open) })
+    }
+
+    pub(super) fn gate(&self) -> watch::Sender<State> {
+        self.gate.clone()
     }
 
     pub(super) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
@@ -84,6 +101,15 @@ impl Double for FaultyCatalog {
         &*self.inner
     }
 
+    async fn before(&self) -> Result<(), CatalogError> {
+        let mut gate = self.gate.subscribe();
+        let state = *gate.wait_for(|state| *state != State::Paused).await.expect("the sender is ours");
+        match state {
+            State::Away => Err(self.closed.owners().await.expect_err("it is closed")),
+            State::Open | State::Paused => Ok(()),
+        }
+    }
+
     async fn on_publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         let fault = self.faults.lock().unwrap().pop_front();
         match fault {
@@ -99,6 +125,51 @@ impl Double for FaultyCatalog {
                 self.inner.publish(commit).await
             }
         }
+    }
+}
+
+/// A log that stands still or is away with its reader's catalog.
+pub(super) struct GatedLog {
+    inner: Arc<dyn Subscribe>,
+    gate: watch::Sender<State>,
+}
+
+impl GatedLog {
+    pub(super) fn new(inner: Arc<dyn Subscribe>, gate: watch::Sender<State>) -> Self {
+        Self { inner, gate }
+    }
+
+    async fn pass(&self) {
+        let mut gate = self.gate.subscribe();
+        gate.wait_for(|state| *state != State::Paused).await.expect("the sender is ours");
+    }
+}
+
+#[async_trait]
+impl Subscribe for GatedLog {
+    async fn read(
+        &self,
+        partition: &Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<StoredRecord>, ReadError> {
+        let read = self.inner.read(partition, from, limit).await;
+        self.pass().await;
+        read
+    }
+
+    async fn watermarks(&self, partition: &Partition) -> Result<Watermarks, ReadError> {
+        self.pass().await;
+        self.inner.watermarks(partition).await
+    }
+
+    async fn trim(&self, partition: &Partition, before: Offset) -> Result<(), ReadError> {
+        self.pass().await;
+        self.inner.trim(partition, before).await
+    }
+
+    async fn partitions(&self, topic: &Topic) -> Result<u32, ReadError> {
+        self.inner.partitions(topic).await
     }
 }
 
@@ -159,7 +230,7 @@ impl Subscribe for MemoryLog {
         Ok(())
     }
 
-    async fn partitions(&self, _: &Topic) -> Result<u32, ReadError> {
-        Ok(1)
+    async fn partitions(&self, topic: &Topic) -> Result<u32, ReadError> {
+        Ok(u32::from(topic.as_str() == "weir.logs"))
     }
 }

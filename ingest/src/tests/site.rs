@@ -9,7 +9,6 @@ use arrow_array::cast::AsArray;
 use tempfile::TempDir;
 use weir_proto::model::{AgentId, ByteRange, Source, SourceId, TenantId};
 use weir_proto::schema::Table;
-use weir_proto::schema::log::{TABLE, column};
 use weir_proto::wire::batch::{LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
 use weir_runtime::{ByteSize, Handles, HumanDuration};
@@ -20,24 +19,36 @@ use weir_storage::object::{LocalStore, Objects};
 use weir_stream::disk::{DiskConfig, DiskLog};
 use weir_stream::{Append, Partition, Record, Subscribe, Topic};
 
-use crate::{Config, Ingest};
+use crate::{Config, DeadLetters, Ingest, MemberIdentity};
+
+/// When everything happens, if nothing else is said.
+pub(super) const THEN: i64 = 1_773_144_000_000_000;
 
 pub(super) struct Site {
     pub(super) config: Config,
-    pub(super) log: DiskLog,
+    pub(super) log: Arc<DiskLog>,
+    /// The topic of the lines.
     pub(super) topic: Topic,
+    pub(super) spans: Topic,
+    pub(super) metrics: Topic,
+    pub(super) letters: Topic,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) objects: LocalStore,
     dir: TempDir,
 }
 
 impl Site {
+    /// Each signal's topic has this many partitions.
     pub(super) async fn new(partitions: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let topic = Topic::new("weir.logs").unwrap();
+        let topic = |name: &str| Topic::new(name).unwrap();
+        let (logs, spans, metrics) = (topic("weir.logs"), topic("weir.spans"), topic("weir.metrics"));
+        let letters = topic("weir.dead-letter");
         let config = DiskConfig { dir: dir.path().join("log"), ..DiskConfig::default() };
         let log = DiskLog::open(config, &Handles::new("log")).unwrap();
-        log.ensure_topic(&topic, partitions).unwrap();
+        for topic in [&logs, &spans, &metrics, &letters] {
+            log.ensure_topic(topic, partitions).unwrap();
+        }
         let catalog = SqliteCatalog::open(&dir.path().join("catalog.sqlite")).await.unwrap();
         let objects = LocalStore::open(&dir.path().join("objects")).unwrap();
         // Nothing is flushed unless a test wants it.
@@ -46,11 +57,16 @@ impl Site {
             flush_interval: HumanDuration(Duration::from_secs(3600)),
             ..Config::default()
         };
-        Self { config, log, topic, catalog: Arc::new(catalog), objects, dir }
+        let (log, catalog) = (Arc::new(log), Arc::new(catalog));
+        Self { config, log, topic: logs, spans, metrics, letters, catalog, objects, dir }
     }
 
     pub(super) async fn append(&self, partition: u32, record: Record) {
-        let partition = Partition::new(self.topic.clone(), partition);
+        self.append_to(&self.topic, partition, record).await;
+    }
+
+    pub(super) async fn append_to(&self, topic: &Topic, partition: u32, record: Record) {
+        let partition = Partition::new(topic.clone(), partition);
         self.log.append(&partition, vec![record]).await.unwrap();
     }
 
@@ -70,8 +86,22 @@ impl Site {
         name: &str,
         handles: Handles,
     ) -> Ingest {
-        let (config, topic, objects) = (self.config.clone(), self.topic.clone(), self.objects.clone());
-        crate::start(config, log, topic, catalog, objects, self.dead_letters(name), handles).await.unwrap()
+        let letters = DeadLetters::directory(self.dead_letters(name));
+        self.start_all(log, catalog, letters, name, handles).await
+    }
+
+    pub(super) async fn start_all(
+        &self,
+        log: Arc<dyn Subscribe>,
+        catalog: Arc<dyn Catalog>,
+        letters: DeadLetters,
+        name: &str,
+        handles: Handles,
+    ) -> Ingest {
+        let topics = vec![self.topic.clone(), self.spans.clone(), self.metrics.clone()];
+        let objects = Arc::new(self.objects.clone());
+        let member = MemberIdentity { name: format!("ingester {name}"), address: format!("unix:/{name}") };
+        crate::start(self.config.clone(), log, topics, catalog, objects, letters, member, handles).await.unwrap()
     }
 
     pub(super) fn dead_letters(&self, name: &str) -> PathBuf {
@@ -83,27 +113,41 @@ impl Site {
     }
 
     pub(super) async fn snapshot(&self) -> Snapshot {
-        self.catalog.snapshot(&TenantId::default(), TABLE, TimeRange::ALL).await.unwrap()
+        self.snapshot_of(Table::Logs).await
     }
 
-    /// The bodies of the rows in files, sorted.
+    pub(super) async fn snapshot_of(&self, table: Table) -> Snapshot {
+        self.catalog.snapshot(&TenantId::default(), table.name(), TimeRange::ALL).await.unwrap()
+    }
+
+    /// The bodies of the log rows in files, sorted.
     pub(super) async fn stored(&self) -> Vec<String> {
-        let mut bodies = Vec::new();
-        for entry in self.snapshot().await.files {
+        self.stored_of(Table::Logs).await
+    }
+
+    /// What names each row of a table in files, sorted.
+    pub(super) async fn stored_of(&self, table: Table) -> Vec<String> {
+        let mut names = Vec::new();
+        for entry in self.snapshot_of(table).await.files {
             let rows = file::read(&self.objects.read(&entry.path).await.unwrap()).unwrap();
-            bodies.extend(rows.iter().flat_map(body));
+            names.extend(rows.iter().flat_map(|rows| names_of(table, rows)));
         }
-        bodies.sort();
-        bodies
+        names.sort();
+        names
     }
 
     /// The bodies of the rows that a query would see as live, sorted.
     pub(super) async fn live(&self, ingest: &Ingest) -> Vec<String> {
-        let mut pinned = ingest.live().pin(&TenantId::default(), &[Table::Logs]).await.unwrap();
-        pinned.drop_stored(&self.snapshot().await);
-        let mut bodies: Vec<_> = pinned.batches.iter().flat_map(|batch| body(&batch.rows)).collect();
-        bodies.sort();
-        bodies
+        self.live_of(ingest, Table::Logs).await
+    }
+
+    pub(super) async fn live_of(&self, ingest: &Ingest, table: Table) -> Vec<String> {
+        let mut pinned = ingest.live().pin(&TenantId::default(), &[table]).await.unwrap();
+        pinned.drop_stored(&self.snapshot_of(table).await);
+        let mut names: Vec<_> =
+            pinned.batches.iter().flat_map(|batch| names_of(table, &batch.rows)).collect();
+        names.sort();
+        names
     }
 
     pub(super) async fn gaps(&self) -> Vec<(String, ByteRange, String)> {
@@ -112,9 +156,15 @@ impl Site {
     }
 }
 
-fn body(rows: &RecordBatch) -> Vec<String> {
-    let bodies = rows[column::BODY].as_string::<i32>();
-    (0..rows.num_rows()).map(|row| bodies.value(row).to_owned()).collect()
+/// What a test calls a row by.
+fn names_of(table: Table, rows: &RecordBatch) -> Vec<String> {
+    let name = match table {
+        Table::Logs => "body",
+        Table::Spans => "name",
+        Table::MetricSamples | Table::MetricSeries => "metric",
+    };
+    let names = rows[name].as_string::<i32>();
+    (0..rows.num_rows()).map(|row| names.value(row).to_owned()).collect()
 }
 
 /// A message with lines of one source, from `start` on; each ends in LF.
@@ -128,19 +178,12 @@ pub(super) fn message(source: u128, start: u64, lines: &[&str]) -> Record {
             source: 0,
             start: from,
             end,
-            observed_micros: 1_773_144_000_000_000,
+            observed_micros: THEN,
             timestamp_nanos: None,
             flags: 0,
             line: line.as_bytes(),
         });
     }
-    let header = BatchHeader {
-        tenant: TenantId::default(),
-        agent: AgentId::from_u128(source),
-        mark_micros: Some(1_773_144_000_000_000),
-        goodbye: false,
-        codec: Codec::Lz4,
-    };
     let source = Source {
         id: SourceId::from_u128(source),
         resource: vec![("service.name".to_owned(), "shop".to_owned())],
@@ -148,8 +191,18 @@ pub(super) fn message(source: u128, start: u64, lines: &[&str]) -> Record {
         covered: ByteRange::new(start, end),
         drops: Vec::new(),
     };
-    let encoded = builder.finish(&header, &[source]);
-    Record { headers: encoded.headers, timestamp_micros: 1_773_144_000_000_000, payload: encoded.payload }
+    let encoded = builder.finish(&header(source.id.as_u128(), Some(THEN)), &[source]);
+    Record { headers: encoded.headers, timestamp_micros: THEN, payload: encoded.payload }
+}
+
+pub(super) fn header(agent: u128, mark_micros: Option<i64>) -> BatchHeader {
+    BatchHeader {
+        tenant: TenantId::default(),
+        agent: AgentId::from_u128(agent),
+        mark_micros,
+        goodbye: false,
+        codec: Codec::Lz4,
+    }
 }
 
 /// Waits for a condition; the limit only ends a test that has failed.

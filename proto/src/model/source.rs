@@ -46,6 +46,8 @@ pub mod drop_reason {
     pub const LOG_GAP: &str = "log_gap";
     /// A frame of the event log failed its checksum.
     pub const LOG_CORRUPT: &str = "log_corrupt";
+    /// Records of a message that could not become rows; its other records did.
+    pub const REJECTED: &str = "rejected";
     /// The message could not be decoded and went to the dead letters.
     pub const UNDECODABLE: &str = "undecodable";
 }

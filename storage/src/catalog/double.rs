@@ -18,6 +18,11 @@ pub trait Double: Send + Sync {
     /// The catalog that answers.
     fn inner(&self) -> &dyn Catalog;
 
+    /// Comes before every call and may fail it.
+    async fn before(&self) -> Result<(), CatalogError> {
+        Ok(())
+    }
+
     /// Stands in for [`Catalog::publish`].
     async fn on_publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         self.inner().publish(commit).await
@@ -39,14 +44,17 @@ impl<T: Double> Catalog for T {
         now_micros: i64,
         lasts: Duration,
     ) -> Result<Lease, CatalogError> {
+        self.before().await?;
         self.inner().lease(partition, owner, now_micros, lasts).await
     }
 
     async fn release(&self, lease: &Lease) -> Result<(), CatalogError> {
+        self.before().await?;
         self.inner().release(lease).await
     }
 
     async fn owners(&self) -> Result<Vec<Owner>, CatalogError> {
+        self.before().await?;
         self.inner().owners().await
     }
 
@@ -57,18 +65,22 @@ impl<T: Double> Catalog for T {
         now_micros: i64,
         lasts: Duration,
     ) -> Result<Vec<Member>, CatalogError> {
+        self.before().await?;
         self.inner().announce(member, address, now_micros, lasts).await
     }
 
     async fn depart(&self, member: &str) -> Result<(), CatalogError> {
+        self.before().await?;
         self.inner().depart(member).await
     }
 
     async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError> {
+        self.before().await?;
         self.inner().progress(partition).await
     }
 
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        self.before().await?;
         self.on_publish(commit).await
     }
 
@@ -78,32 +90,39 @@ impl<T: Double> Catalog for T {
         table: &str,
         time: TimeRange,
     ) -> Result<Snapshot, CatalogError> {
+        self.before().await?;
         self.on_snapshot(time);
         self.inner().snapshot(tenant, table, time).await
     }
 
     async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError> {
+        self.before().await?;
         self.inner().gaps(tenant).await
     }
 
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
+        self.before().await?;
         self.inner().delivery(tenant).await
     }
 
     async fn layouts(&self) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
+        self.before().await?;
         self.on_layouts();
         self.inner().layouts().await
     }
 
     async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
+        self.before().await?;
         self.inner().dismiss(agent).await
     }
 
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
+        self.before().await?;
         self.inner().tombstone(path, now_micros).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {
+        self.before().await?;
         self.inner().paths().await
     }
 }

@@ -11,13 +11,14 @@ use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use weir_proto::schema::log::column;
+use weir_proto::schema::span;
 
 use super::WriteOptions;
 use crate::FileError;
 
 /// Ids that people look up one at a time: statistics do not narrow them down,
 /// a bloom filter does.
-const LOOKED_UP: [&str; 2] = [column::TRACE_ID, column::SPAN_ID];
+const LOOKED_UP: [&str; 3] = [column::TRACE_ID, span::column::TRACE_ID_LOW, column::SPAN_ID];
 
 /// Values that hardly repeat: a dictionary would be built, outgrown and thrown
 /// away for each row group.
@@ -49,7 +50,7 @@ const STATISTICS_BYTES_MAX: usize = 64;
 /// The writer's settings for these rows.
 pub(super) fn properties(
     batches: &[RecordBatch],
-    parquet_schema: &SchemaDescriptor,
+    order: Option<Vec<SortingColumn>>,
     metadata: Vec<KeyValue>,
     options: &WriteOptions,
 ) -> Result<WriterProperties, ParquetError> {
@@ -62,7 +63,7 @@ pub(super) fn properties(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES_MAX))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES_MAX))
-        .set_sorting_columns(timestamp_order(parquet_schema))
+        .set_sorting_columns(order)
         .set_key_value_metadata(Some(metadata));
     for path in UNORDERED {
         let path = ColumnPath::new(path.iter().map(|part| (*part).to_owned()).collect());
@@ -103,7 +104,7 @@ fn column_properties(
 }
 
 /// The sort order as Parquet states it: leaf columns by number.
-fn timestamp_order(schema: &SchemaDescriptor) -> Option<Vec<SortingColumn>> {
+pub(super) fn timestamp_order(schema: &SchemaDescriptor) -> Option<Vec<SortingColumn>> {
     let leaf = schema.columns().iter().position(|leaf| leaf.path().string() == column::TIMESTAMP)?;
     let column_idx = i32::try_from(leaf).ok()?;
     Some(vec![SortingColumn { column_idx, descending: false, nulls_first: false }])

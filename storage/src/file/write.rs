@@ -6,10 +6,12 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
+use weir_proto::schema::{Sort, Table};
 use weir_proto::schema::log::column::{OBSERVED_TIMESTAMP, TIMESTAMP};
 
+
 use super::Footer;
-use super::column::{properties, schemas_agree, timestamps};
+use super::column::{properties, schemas_agree, timestamp_order, timestamps};
 use super::footer::{FOOTER_KEY, FORMAT, FORMAT_KEY};
 use crate::FileError;
 use crate::catalog::TimeRange;
@@ -49,17 +51,16 @@ pub struct WrittenFile {
     pub observed: TimeRange,
 }
 
-/// Writes rows that are sorted by `timestamp`.
+/// Writes rows that are sorted as the footer's table wants it.
 ///
 /// # Errors
-/// [`FileError::Unsorted`] when they are not: the file states its order, and
-/// readers rely on it.
+/// [`FileError::Unsorted`] when rows of `logs` are not in order of time: the
+/// file states that order, and readers rely on it.
 pub fn write(rows: &RecordBatch, footer: &Footer, options: &WriteOptions) -> Result<WrittenFile, FileError> {
     write_batches(std::slice::from_ref(rows), footer, options)
 }
 
-/// Writes several batches that are sorted by `timestamp`, each and one after
-/// the other.
+/// Writes several batches that are sorted, each and one after the other.
 ///
 /// # Errors
 /// As [`write()`].
@@ -69,19 +70,21 @@ pub fn write_batches(
     options: &WriteOptions,
 ) -> Result<WrittenFile, FileError> {
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
-    let time = sorted_range(batches)?;
+    let by_time = Table::of_name(&footer.table).is_none_or(|table| table.sort() == Sort::Time);
+    let time = if by_time { sorted_range(batches)? } else { range_of(batches, TIMESTAMP)? };
     let observed = range_of(batches, OBSERVED_TIMESTAMP)?;
     let metadata = vec![
         KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()),
         KeyValue::new(FOOTER_KEY.to_owned(), footer.to_json()?),
     ];
-    let content = encode(batches, metadata, options)
+    let content = encode(batches, by_time, metadata, options)
         .map_err(|source| FileError::Write { table: footer.table.clone(), source })?;
     Ok(WrittenFile { bytes: content.into(), rows, time, observed })
 }
 
 fn encode(
     batches: &[RecordBatch],
+    by_time: bool,
     metadata: Vec<KeyValue>,
     options: &WriteOptions,
 ) -> Result<Vec<u8>, ParquetError> {
@@ -90,7 +93,8 @@ fn encode(
         return Err(ParquetError::General("batches differ in their columns".to_owned()));
     }
     let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
-    let properties = properties(batches, &parquet_schema, metadata, options)?;
+    let order = by_time.then(|| timestamp_order(&parquet_schema)).flatten();
+    let properties = properties(batches, order, metadata, options)?;
     // Without the embedded Arrow schema every engine sees the same file: the
     // Parquet types alone say all that our portable types need.
     let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);

@@ -1,0 +1,79 @@
+//! Batches of tailed lines: each line is parsed into the columns of `logs`.
+
+use arrow_array::RecordBatch;
+use weir_proto::DecodeError;
+use weir_proto::schema::Table;
+use weir_proto::wire::batch::LineBatch;
+use weir_stream::StoredRecord;
+
+use super::{Accepted, Intake, Said, lane, settled};
+use crate::columns::{Columns, bytes_per_row};
+use crate::ledger::Admission;
+use crate::parse::Parser;
+
+/// What the columns that repeat a source's attributes in every row may take in
+/// one message. Few bytes can claim many; in health it is a tenth of this.
+const REPEATED_BYTES_MAX: usize = 256 << 20;
+
+/// Refuses a batch whose few bytes would claim too many.
+pub(super) fn bounded(batch: LineBatch) -> Result<LineBatch, DecodeError> {
+    let per_row: Vec<usize> = batch.sources.iter().map(bytes_per_row).collect();
+    let bytes: usize = batch.lines().map(|line| per_row[line.source]).sum();
+    if bytes > REPEATED_BYTES_MAX {
+        let what = "the resource attributes of all rows";
+        return Err(DecodeError::Oversized { what, bytes: bytes as u64, limit: REPEATED_BYTES_MAX as u64 });
+    }
+    Ok(batch)
+}
+
+impl Intake {
+    pub(super) fn take_lines(
+        &mut self,
+        message: &StoredRecord,
+        batch: &LineBatch,
+        now_micros: i64,
+    ) -> Accepted {
+        let lines = batch.lines().map(|line| (line.source, line.range));
+        let admission = self.ledger.admit(&batch.sources, lines);
+        let rows = self.parse(batch, &admission).map(|rows| (Table::Logs, rows));
+        let observed = observed(batch);
+        let sent_micros = message.record.timestamp_micros;
+        let settled =
+            settled(&batch.sources, &admission, |index| observed[index].unwrap_or(sent_micros));
+        let said = Said {
+            tenant: &batch.header.tenant,
+            sources: &batch.sources,
+            admission: &admission,
+            lane: lane(&batch.header, message, now_micros),
+        };
+        self.metrics.text_bytes.inc_by(batch.text_bytes() as u64);
+        let accepted = self.accepted(message, said, rows.into_iter().collect(), settled, now_micros);
+        Accepted { layouts: self.parser.take_layouts(), ..accepted }
+    }
+
+    fn parse(&mut self, batch: &LineBatch, admission: &Admission) -> Option<RecordBatch> {
+        let rows = admission.is_new.iter().filter(|is_new| **is_new).count();
+        if rows == 0 {
+            return None;
+        }
+        let parsers: Vec<Parser> =
+            batch.sources.iter().map(|source| Parser::of_name(&source.parser)).collect();
+        let mut columns = Columns::with_capacity(rows, batch.text_bytes() / batch.len() * rows);
+        for (line, is_new) in batch.lines().zip(&admission.is_new) {
+            if *is_new {
+                self.parser.parse(&line, parsers[line.source], &mut columns);
+            }
+        }
+        Some(columns.finish(&batch.header.tenant, &batch.sources))
+    }
+}
+
+/// When the last line of each source was read.
+fn observed(batch: &LineBatch) -> Vec<Option<i64>> {
+    let mut observed = vec![None; batch.sources.len()];
+    for line in batch.lines() {
+        let held = &mut observed[line.source];
+        *held = Some(line.observed_micros).max(*held);
+    }
+    observed
+}

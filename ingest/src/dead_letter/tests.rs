@@ -1,0 +1,59 @@
+use weir_runtime::Handles;
+use weir_stream::disk::{DiskConfig, DiskLog};
+use weir_stream::{Offset, ReadLimit, Subscribe};
+
+use super::*;
+
+fn source() -> Partition {
+    Partition::new(Topic::new("weir.logs").expect("a topic"), 3)
+}
+
+fn message() -> StoredRecord {
+    let headers = vec![("weir-codec".to_owned(), Bytes::from_static(b"l\xff"))];
+    let record = Record { headers, timestamp_micros: 7, payload: Bytes::from_static(b"\0\xffx") };
+    StoredRecord { offset: Offset(42), record }
+}
+
+#[tokio::test]
+async fn in_a_directory_a_message_is_kept_with_its_headers_and_replaces_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("dead");
+    let letters = DeadLetters::directory(&path);
+    letters.prepare().expect("is created");
+    for _ in 0..2 {
+        let place = letters.keep(&source(), &message(), "torn", 9).await.expect("is kept");
+        assert!(place.ends_with("weir.logs-3-42.message"), "{place}");
+        let kept = fs::read(&place).expect("is there");
+        let expected = "[[\"weir-codec\",\"l\u{fffd}\"]]\n\0".bytes().chain(*b"\xffx");
+        assert_eq!(kept, expected.collect::<Vec<_>>());
+    }
+    assert_eq!(fs::read_dir(&path).expect("lists").count(), 1);
+}
+
+#[tokio::test]
+async fn on_a_topic_a_message_keeps_its_bytes_and_says_where_it_came_from() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = DiskConfig { dir: directory.path().to_owned(), ..DiskConfig::default() };
+    let log = DiskLog::open(config, &Handles::new("letters")).expect("opens");
+    let topic = Topic::new("weir.dead-letter").expect("a topic");
+    log.ensure_topic(&topic, 2).expect("is created");
+    let reader = log.reader();
+    let letters = DeadLetters::topic(Arc::new(log), topic.clone());
+    let place = letters.keep(&source(), &message(), "torn", 9).await.expect("is kept");
+    assert_eq!(place, "weir.dead-letter/1 at offset 0");
+    let limit = ReadLimit { bytes: 1, wait: std::time::Duration::ZERO };
+    let kept = reader.read(&Partition::new(topic, 1), Offset(0), limit).await.expect("reads");
+    let record = &kept[0].record;
+    let headers: Vec<(&str, &[u8])> =
+        record.headers.iter().map(|(name, value)| (name.as_str(), &value[..])).collect();
+    let expected: [(&str, &[u8]); 6] = [
+        ("weir-codec", b"l\xff"),
+        ("weir-dead-letter-reason", b"torn"),
+        ("weir-dead-letter-topic", b"weir.logs"),
+        ("weir-dead-letter-partition", b"3"),
+        ("weir-dead-letter-offset", b"42"),
+        ("weir-dead-letter-at", b"9"),
+    ];
+    assert_eq!(headers, expected);
+    assert_eq!(&record.payload[..], b"\0\xffx");
+}

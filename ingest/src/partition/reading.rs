@@ -1,0 +1,240 @@
+//! Reading a partition that is ours: messages are read ahead while those before
+//! are decoded and parsed, and once a second it is looked whether the log has
+//! more.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use weir_proto::DecodeError;
+use weir_proto::model::{ByteRange, drop_reason};
+use weir_runtime::TaskError;
+use weir_runtime::telemetry::error_chain;
+use weir_stream::{Offset, ReadError, ReadLimit, StoredRecord};
+
+use super::{BACKOFF, Ended, Reader};
+use crate::accept::{Accepted, Halt, Intake, Unsupported};
+use crate::backoff::Backoff;
+use crate::live::Term;
+
+/// Payload bytes of one read. Messages are about 100 KB, so a read is a few of
+/// them: tens of milliseconds of work.
+const READ_BYTES: usize = 512 << 10;
+
+/// How long a read waits for something new.
+const READ_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a message of a newer version is looked at again.
+const UPGRADE_WAIT: Duration = Duration::from_secs(5);
+
+/// How often the log's end is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many reads that wait in vain for an offset below what was the log's end
+/// say that nothing lies there: a transaction's end, or what was compacted away.
+const VAIN_READS: u32 = 3;
+
+/// Looks where the log ends, and notices when reading has come that far.
+#[derive(Default)]
+struct Lookout {
+    looked: Option<Instant>,
+    goal: Option<Goal>,
+}
+
+/// Where the log ended at a time.
+struct Goal {
+    at_micros: i64,
+    end: Offset,
+    vain_reads: u32,
+}
+
+impl Reader {
+    /// Reads and accepts, message after message.
+    pub(super) async fn read_on(
+        &self,
+        term: &Term,
+        mut intake: Intake,
+        from: Offset,
+    ) -> Result<Ended, TaskError> {
+        let mut from = from;
+        // At first without waiting: an empty partition is read at once.
+        let mut read = self.read(from, Duration::ZERO).await;
+        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        let mut lookout = Lookout::default();
+        loop {
+            let messages = match read {
+                Ok(messages) => messages,
+                Err(error) => match self.gap(&error) {
+                    Some(accepted) => {
+                        from = Offset(accepted.next);
+                        self.shared.live.append(term, vec![accepted]);
+                        Vec::new()
+                    }
+                    None if matches!(error, ReadError::AboveEnd { .. }) => {
+                        let advice =
+                            "the event log was replaced or cut back: restore it, or start with a new catalog";
+                        self.wrong(&format!("{}; {advice}", error_chain(&error)), tracing::Level::ERROR);
+                        return Ok(Ended::Replaced);
+                    }
+                    None => {
+                        self.wrong(&error_chain(&error), tracing::Level::ERROR);
+                        backoff.wait().await;
+                        read = self.read(from, READ_WAIT).await;
+                        continue;
+                    }
+                },
+            };
+            backoff.reset();
+            let is_vain = messages.is_empty();
+            from = messages.last().map_or(from, |last| last.offset.next());
+            let accept = async {
+                let accepted = self.accept(term, intake, messages).await?;
+                if accepted.1.is_ok() {
+                    lookout.look(self, term, from, is_vain).await;
+                }
+                Ok::<_, TaskError>(accepted)
+            };
+            let (accepted, ahead) = futures::join!(accept, self.read_ahead(from));
+            let outcome;
+            (intake, outcome) = accepted?;
+            match outcome {
+                Ok(()) => {
+                    self.fine();
+                    read = ahead;
+                }
+                Err(unsupported) => {
+                    self.wrong(&error_chain(&unsupported), tracing::Level::ERROR);
+                    tokio::time::sleep(UPGRADE_WAIT).await;
+                    from = Offset(unsupported.offset);
+                    read = self.read(from, READ_WAIT).await;
+                }
+            }
+        }
+    }
+
+    /// Decodes and parses on a thread that may be held, then shows the rows.
+    async fn accept(
+        &self,
+        term: &Term,
+        mut intake: Intake,
+        mut messages: Vec<StoredRecord>,
+    ) -> Result<(Intake, Result<(), Unsupported>), TaskError> {
+        loop {
+            if messages.is_empty() {
+                return Ok((intake, Ok(())));
+            }
+            let permit = self.shared.cores.clone().acquire_owned().await?;
+            let work = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                let (accepted, halt) = intake.accept_all(&messages);
+                (intake, messages, accepted, halt)
+            });
+            let (back, mut all, accepted, halt) = work.await?;
+            intake = back;
+            let mut rest = all.split_off(accepted.len());
+            self.shared.live.append(term, accepted);
+            match halt {
+                None => return Ok((intake, Ok(()))),
+                Some(Halt::Unsupported(unsupported)) => return Ok((intake, Err(unsupported))),
+                Some(Halt::Undecodable(error)) => {
+                    let message = rest.remove(0);
+                    self.put_away(&message, &error).await;
+                    let now_micros = self.shared.handles.clock.now_micros();
+                    let lost = Accepted::undecodable(&self.partition, &message, now_micros);
+                    self.shared.live.append(term, vec![lost]);
+                    messages = rest;
+                }
+            }
+        }
+    }
+
+    /// Puts a message among the dead letters. While they are out of reach the
+    /// partition waits; what can never be kept is named and given up.
+    async fn put_away(&self, message: &StoredRecord, error: &DecodeError) {
+        let (partition, offset) = (&self.partition, message.offset.0);
+        let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
+        self.shared.metrics.undecodable.inc();
+        self.shared.metrics.losses.inc();
+        loop {
+            let now_micros = self.shared.handles.clock.now_micros();
+            match self.shared.letters.keep(partition, message, &error_chain(error), now_micros).await {
+                Ok(place) => {
+                    self.shared.metrics.dead_letters.inc();
+                    tracing::error!(%partition, offset, %error, place, "undecodable message kept");
+                    return;
+                }
+                Err(failure) if failure.is_retryable() => {
+                    self.shared.metrics.dead_letter_failures.inc();
+                    let why = format!("undecodable message at offset {offset}: {}", error_chain(&failure));
+                    self.wrong(&why, tracing::Level::ERROR);
+                    backoff.wait().await;
+                }
+                Err(failure) => {
+                    self.shared.metrics.dead_letter_failures.inc();
+                    let failure = error_chain(&failure);
+                    tracing::error!(%partition, offset, %error, failure,
+                        "undecodable message, and it could not be kept");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn read_ahead(&self, from: Offset) -> Result<Vec<StoredRecord>, ReadError> {
+        self.shared.live.room(self.shared.pause_bytes).await;
+        self.read(from, READ_WAIT).await
+    }
+
+    async fn read(&self, from: Offset, wait: Duration) -> Result<Vec<StoredRecord>, ReadError> {
+        self.shared.log.read(&self.partition, from, ReadLimit { bytes: READ_BYTES, wait }).await
+    }
+
+    /// Offsets that the log no longer has, as a loss to record; none when the
+    /// error is of another kind. Offsets that it never gave a message are not
+    /// among them: reading just goes on behind them.
+    fn gap(&self, error: &ReadError) -> Option<Accepted> {
+        let (offsets, reason) = match error {
+            ReadError::BelowStart { from, start, .. } => {
+                (ByteRange::new(from.0, start.0), drop_reason::LOG_GAP)
+            }
+            ReadError::Corrupt { from, next, .. } => {
+                (ByteRange::new(from.0, next.0), drop_reason::LOG_CORRUPT)
+            }
+            _ => return None,
+        };
+        self.shared.metrics.losses.inc();
+        tracing::error!(partition = %self.partition, error = error_chain(error), "messages lost, going on behind them");
+        let now_micros = self.shared.handles.clock.now_micros();
+        Some(Accepted::lost(&self.partition, offsets, reason, now_micros))
+    }
+}
+
+impl Lookout {
+    /// All below `from` is taken in; the last read was in vain or not. A log that
+    /// does not say where it ends says nothing, and neither do we.
+    async fn look(&mut self, reader: &Reader, term: &Term, from: Offset, is_vain: bool) {
+        if let Some(goal) = &mut self.goal {
+            goal.vain_reads += u32::from(is_vain);
+        }
+        self.reach(reader, term, from);
+        let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_INTERVAL);
+        if self.goal.is_some() || !is_due {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let at_micros = reader.shared.handles.clock.now_micros();
+        match reader.shared.log.watermarks(&reader.partition).await {
+            Ok(marks) => self.goal = Some(Goal { at_micros, end: marks.end, vain_reads: 0 }),
+            Err(error) => {
+                tracing::debug!(partition = %reader.partition, error = error_chain(&error), "log's end unknown");
+            }
+        }
+        self.reach(reader, term, from);
+    }
+
+    fn reach(&mut self, reader: &Reader, term: &Term, from: Offset) {
+        let is_there = |goal: &mut Goal| from >= goal.end || goal.vain_reads >= VAIN_READS;
+        if let Some(goal) = self.goal.take_if(is_there) {
+            reader.shared.live.caught_up(term, goal.at_micros);
+        }
+    }
+}
