@@ -1,6 +1,6 @@
 //! Rows as a Parquet file, and back.
 //!
-//! A flush sorts its live rows ([`sort_by_time`]), parts them into files
+//! A flush sorts its live rows ([`sort()`]), parts them into files
 //! ([`split_by_hour`]) and writes each ([`write()`], [`write_batches`]). What the
 //! file says about itself beyond Parquet stands in its [`Footer`]; the page is
 //! `docs/formats/file-footer-v1.md`. All of it is work for a CPU: call it

@@ -1,6 +1,8 @@
 //! Rows of `logs` for tests: any number, any times, with everything in them
 //! that makes a column hard to carry.
 
+pub(crate) mod any;
+
 use std::sync::Arc;
 
 use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};

@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
@@ -41,6 +41,9 @@ const DIALECT: Dialect = Dialect::Sqlite;
 /// How long a statement waits for another process's write lock. Publications
 /// take milliseconds; this is for a host that stalls.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between attempts to open a file that another process is creating.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Connections that read. A snapshot is short and CPU-bound, so more than a
 /// few only wait for each other.
@@ -71,7 +74,7 @@ impl SqliteCatalog {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let write = connect(path, options, 1).await?;
+        let write = connect_first(path, options).await?;
         create(&write).await?;
         sync_directory(path).await.map_err(|error| open_error(path, error))?;
         let read = connect(path, options_read_only(path), READERS).await?;
@@ -224,6 +227,29 @@ async fn connect(path: &Path, options: SqliteConnectOptions, count: u32) -> Resu
         .connect_with(options)
         .await
         .map_err(|error| open_error(path, error))
+}
+
+/// Connects for writing. Of two processes that create the file at once, one is
+/// refused the switch to the write-ahead log without the wait that other
+/// statements get.
+async fn connect_first(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, CatalogError> {
+    let started = Instant::now();
+    loop {
+        match connect(path, options.clone(), 1).await {
+            Err(CatalogError::Open { source, .. })
+                if is_busy(&source) && started.elapsed() < BUSY_TIMEOUT =>
+            {
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// True where SQLite says SQLITE_BUSY, or one of its kinds.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 /// Creates the tables in an empty file, or checks what is there. The lock

@@ -4,42 +4,71 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{Array, RecordBatch, TimestampMicrosecondArray};
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::{ColumnPath, SchemaDescriptor};
 use weir_proto::schema::log::column;
-use weir_proto::schema::span;
+use weir_proto::schema::{Sort, Table, span};
 
 use super::WriteOptions;
 use crate::FileError;
 
-/// Ids that people look up one at a time: statistics do not narrow them down,
-/// a bloom filter does.
-const LOOKED_UP: [&str; 3] = [column::TRACE_ID, span::column::TRACE_ID_LOW, column::SPAN_ID];
+/// What is particular to the columns of a table. What is not named is stored
+/// with a dictionary and with statistics, as Parquet's writer does by itself.
+struct Particular {
+    /// Ids that people look up one at a time: a bloom filter narrows them down.
+    looked_up: &'static [&'static str],
+    /// Values that hardly repeat: a dictionary would be built, outgrown and
+    /// thrown away for each row group.
+    hardly_repeats: &'static [&'static str],
+    /// Values whose smallest and largest rule nothing out: free text and random
+    /// ids, where the rows are not sorted by them. Comparing them costs a tenth
+    /// of the writing. So do the leaves of maps, lists and structs, in every
+    /// table.
+    unordered: &'static [&'static str],
+}
 
-/// Values that hardly repeat: a dictionary would be built, outgrown and thrown
-/// away for each row group.
-const HARDLY_REPEATS: [&str; 4] = [column::BODY, column::BODY_RAW, column::TRACE_ID, column::SPAN_ID];
+const LOGS: Particular = Particular {
+    looked_up: &[column::TRACE_ID, column::SPAN_ID],
+    hardly_repeats: &[column::BODY, column::BODY_RAW, column::TRACE_ID, column::SPAN_ID],
+    unordered: &[column::BODY, column::BODY_RAW, column::TRACE_ID, column::SPAN_ID],
+};
+
+/// Rows of a trace lie together: its id repeats, and the pages of a minute hold
+/// a range of ids each.
+const SPANS: Particular = Particular {
+    looked_up: &[span::column::TRACE_ID, span::column::TRACE_ID_LOW],
+    hardly_repeats: &[
+        span::column::SPAN_ID,
+        span::column::PARENT_SPAN_ID,
+        span::column::DURATION_NS,
+        span::column::STATUS_MESSAGE,
+    ],
+    unordered: &[
+        span::column::TRACE_ID_LOW,
+        span::column::SPAN_ID,
+        span::column::PARENT_SPAN_ID,
+        span::column::STATUS_MESSAGE,
+        span::column::TRACE_STATE,
+    ],
+};
+
+/// Sorted by metric and series, so statistics find both.
+const METRICS: Particular = Particular { looked_up: &[], hardly_repeats: &[], unordered: &[] };
+
+const fn particular(table: Table) -> &'static Particular {
+    match table {
+        Table::Logs => &LOGS,
+        Table::Spans => &SPANS,
+        Table::MetricSamples | Table::MetricSeries => &METRICS,
+    }
+}
 
 /// Integers that grow by small steps, besides timestamps.
 const GROWS: [&str; 2] = [column::SOURCE_START, column::SOURCE_END];
-
-/// Leaf columns whose smallest and largest value rule nothing out: free text,
-/// random ids, and the entries of maps. Comparing them costs a tenth of the
-/// writing.
-const UNORDERED: [&[&str]; 8] = [
-    &[column::BODY],
-    &[column::BODY_RAW],
-    &[column::TRACE_ID],
-    &[column::SPAN_ID],
-    &[column::ATTRIBUTES, "entries", "key"],
-    &[column::ATTRIBUTES, "entries", "value"],
-    &[column::RESOURCE_ATTRIBUTES, "entries", "key"],
-    &[column::RESOURCE_ATTRIBUTES, "entries", "value"],
-];
 
 /// One in this many lookups of an absent id reads a row group in vain.
 const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -49,8 +78,9 @@ const STATISTICS_BYTES_MAX: usize = 64;
 
 /// The writer's settings for these rows.
 pub(super) fn properties(
+    table: Table,
     batches: &[RecordBatch],
-    order: Option<Vec<SortingColumn>>,
+    parquet_schema: &SchemaDescriptor,
     metadata: Vec<KeyValue>,
     options: &WriteOptions,
 ) -> Result<WriterProperties, ParquetError> {
@@ -63,15 +93,19 @@ pub(super) fn properties(
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES_MAX))
         .set_column_index_truncate_length(Some(STATISTICS_BYTES_MAX))
-        .set_sorting_columns(order)
+        .set_sorting_columns(order(table, parquet_schema))
         .set_key_value_metadata(Some(metadata));
-    for path in UNORDERED {
-        let path = ColumnPath::new(path.iter().map(|part| (*part).to_owned()).collect());
-        builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+    let particular = particular(table);
+    for leaf in parquet_schema.columns() {
+        let path = leaf.path();
+        let is_nested = path.parts().len() > 1;
+        if is_nested || particular.unordered.contains(&path.string().as_str()) {
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
     }
     if let Some(first) = batches.first() {
         for field in first.schema().fields() {
-            builder = column_properties(builder, field.name(), field.data_type(), batches, options);
+            builder = column_properties(builder, particular, field, batches, options);
         }
     }
     Ok(builder.build())
@@ -79,22 +113,24 @@ pub(super) fn properties(
 
 fn column_properties(
     mut builder: WriterPropertiesBuilder,
-    name: &str,
-    data_type: &DataType,
+    particular: &Particular,
+    field: &Field,
     batches: &[RecordBatch],
     options: &WriteOptions,
 ) -> WriterPropertiesBuilder {
+    let name = field.name().as_str();
     let path = ColumnPath::new(vec![name.to_owned()]);
-    if matches!(data_type, DataType::Timestamp(..)) || GROWS.contains(&name) {
+    if matches!(field.data_type(), DataType::Timestamp(..)) || GROWS.contains(&name) {
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED);
     }
-    if HARDLY_REPEATS.contains(&name) {
+    if particular.hardly_repeats.contains(&name) {
         builder = builder.set_column_dictionary_enabled(path.clone(), false);
     }
-    let values: usize = batches.iter().map(|batch| values_in(batch, name)).sum();
-    if LOOKED_UP.contains(&name) && values > 0 {
+    let is_looked_up = particular.looked_up.contains(&name);
+    let values: usize = batches.iter().filter(|_| is_looked_up).map(|batch| values_in(batch, name)).sum();
+    if values > 0 {
         let distinct_max = values.min(options.row_group_rows) as u64;
         builder = builder
             .set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE_POSITIVES)
@@ -103,8 +139,12 @@ fn column_properties(
     builder
 }
 
-/// The sort order as Parquet states it: leaf columns by number.
-pub(super) fn timestamp_order(schema: &SchemaDescriptor) -> Option<Vec<SortingColumn>> {
+/// The sort order as Parquet states it: leaf columns by number. It has no words
+/// for an order by minutes or hours.
+fn order(table: Table, schema: &SchemaDescriptor) -> Option<Vec<SortingColumn>> {
+    if table.sort() != Sort::Time {
+        return None;
+    }
     let leaf = schema.columns().iter().position(|leaf| leaf.path().string() == column::TIMESTAMP)?;
     let column_idx = i32::try_from(leaf).ok()?;
     Some(vec![SortingColumn { column_idx, descending: false, nulls_first: false }])

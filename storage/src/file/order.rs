@@ -6,9 +6,8 @@ use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
 use arrow_select::interleave::interleave_record_batch;
 use weir_proto::schema::log::column;
-
-use weir_proto::schema::{Sort, Table};
 use weir_proto::schema::metric::sample;
+use weir_proto::schema::{Sort, Table};
 
 use super::column::{schemas_agree, timestamps};
 use crate::FileError;
@@ -18,30 +17,43 @@ use crate::FileError;
 const ROWS: usize = 8_192;
 
 const MINUTE_MICROS: i64 = 60_000_000;
-const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
+pub(super) const HOUR_MICROS: i64 = 60 * MINUTE_MICROS;
 
-/// Sorts the rows of all batches as their table wants it. Hours of event time
-/// follow each other in every table, so that they can be parted into files.
+/// The span of time within which rows of a table are not ordered by time. An
+/// hour holds it a whole number of times, so that any table can be parted by
+/// hours.
+pub(super) const fn grain_micros(table: Table) -> i64 {
+    match table.sort() {
+        Sort::Time => 1,
+        Sort::MinuteTrace => MINUTE_MICROS,
+        Sort::MetricSeriesTime => HOUR_MICROS,
+    }
+}
+
+/// Sorts the rows of all batches as their table wants it, and returns them as
+/// batches of a few thousand rows. Hours of event time follow each other in
+/// every table, so that they can be parted into files.
 ///
 /// - `logs`: as [`sort_by_time`].
 /// - `spans`: by minute, trace and time. Spans of a trace lie together.
 /// - `metric_samples`, `metric_series`: by hour, metric, series and time.
 ///
-/// Rows that agree in all of it keep the order they came in.
+/// Rows that agree in all of it keep the order they came in. What it costs is
+/// said at [`sort_by_time`].
 pub fn sort(table: Table, batches: &[RecordBatch]) -> Result<Vec<RecordBatch>, FileError> {
     match table.sort() {
         Sort::Time => sort_by_time(batches),
-        Sort::MinuteTrace => sort_in_groups(batches, MINUTE_MICROS, |rows| {
+        Sort::MinuteTrace => sort_in_groups(table, batches, |rows| {
             Ok(Group { name: text_of(rows, column::TRACE_ID)?, number: None })
         }),
-        Sort::MetricSeriesTime => sort_in_groups(batches, HOUR_MICROS, |rows| {
+        Sort::MetricSeriesTime => sort_in_groups(table, batches, |rows| {
             let number = column_of::<Int64Type>(rows, sample::column::SERIES_ID, "64-bit integer, not null")?;
             Ok(Group { name: text_of(rows, sample::column::METRIC)?, number: Some(number) })
         }),
     }
 }
 
-/// What lies together within a span of time.
+/// What lies together within a grain of time.
 struct Group<'a> {
     name: &'a StringArray,
     number: Option<&'a arrow_array::Int64Array>,
@@ -55,18 +67,19 @@ impl Group<'_> {
 }
 
 fn sort_in_groups<'a>(
+    table: Table,
     batches: &'a [RecordBatch],
-    span_micros: i64,
     group: impl Fn(&'a RecordBatch) -> Result<Group<'a>, FileError>,
 ) -> Result<Vec<RecordBatch>, FileError> {
     agree(batches)?;
     let groups = batches.iter().map(group).collect::<Result<Vec<_>, _>>()?;
     let mut keys = keys(batches)?;
+    let grain_micros = grain_micros(table);
     keys.sort_by(|left, right| {
-        let span = |key: &Key| key.time.div_euclid(span_micros);
+        let grain = |key: &Key| key.time.div_euclid(grain_micros);
         let group = |key: &Key| groups[key.batch as usize].of(key.row);
-        span(left)
-            .cmp(&span(right))
+        grain(left)
+            .cmp(&grain(right))
             .then_with(|| group(left).cmp(&group(right)))
             .then_with(|| (left.time, left.nanos).cmp(&(right.time, right.nanos)))
     });
@@ -99,7 +112,10 @@ fn agree(batches: &[RecordBatch]) -> Result<(), FileError> {
         return Ok(());
     }
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    Err(FileError::Sort { rows, source: ArrowError::SchemaError("batches differ in their columns".to_owned()) })
+    Err(FileError::Sort {
+        rows,
+        source: ArrowError::SchemaError("batches differ in their columns".to_owned()),
+    })
 }
 
 /// A key for each row, in the order they came in.

@@ -13,14 +13,13 @@ use arrow_array::RecordBatch;
 use weir_proto::schema::log::column::TIMESTAMP;
 
 use super::column::timestamps;
+use super::order::HOUR_MICROS;
 use crate::FileError;
 
 /// Memory of an hour's rows from which on it gets a file of its own.
 pub const HOUR_BYTES_MIN: usize = 8 << 20;
 
-const HOUR_MICROS: i64 = 3_600_000_000;
-
-/// Parts sorted batches into the batches of each file, without copying. An
+/// Parts batches that are sorted as any table wants it into the batches of each file, without copying. An
 /// hour's memory is its share of the batch's rows; [`HOUR_BYTES_MIN`] is the
 /// value to pass.
 pub fn split_by_hour(

@@ -6,11 +6,12 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use proptest::prelude::*;
 use weir_proto::model::{ByteRange, LayoutId, RangeSet, SourceId, TenantId};
-use weir_proto::schema::log;
+use weir_proto::schema::{Table, log};
 
 use super::*;
 use crate::FileError;
 use crate::catalog::{LogPartition, TimeRange};
+use crate::sample::any::{Event, events};
 use crate::sample::{Row, batch, row, texts};
 
 const HOUR: i64 = 3_600_000_000;
@@ -235,6 +236,108 @@ fn rows_of_thousands_of_hours_make_few_files() {
     let rows: Vec<_> = (0..5000).map(|number| row(number * 7 * HOUR, 1, number, "x")).collect();
     let files = split_by_hour(&[batch(&rows)], HOUR_BYTES_MIN).unwrap();
     assert_eq!(files.len(), 1);
+}
+
+fn event(time: i64, group: &str, series: i64, number: i64) -> Event {
+    Event { time, group: group.to_owned(), series, number }
+}
+
+#[test]
+fn each_table_is_sorted_by_what_is_asked_of_it() {
+    const MINUTE: i64 = HOUR / 60;
+    // Given in no order; the number is the place where the table puts it.
+    let check = |table: Table, expected: &[Event]| {
+        let mut shuffled = expected.to_vec();
+        shuffled.reverse();
+        shuffled.rotate_left(expected.len() / 2);
+        let (left, right) = shuffled.split_at(expected.len() / 3);
+        let sorted = sort(table, &[events(table, left), events(table, &[]), events(table, right)]).unwrap();
+        assert_eq!(texts(&sorted), texts(&[events(table, expected)]), "{table}");
+        assert!(sort(table, &[]).unwrap().is_empty());
+    };
+    check(
+        Table::Spans,
+        &[
+            event(-1, "b", 0, 0),
+            event(30, "a", 0, 1),
+            event(MINUTE - 1, "a", 0, 2),
+            event(0, "b", 0, 3),
+            event(10, "b", 0, 4),
+            event(MINUTE, "a", 0, 5),
+        ],
+    );
+    for table in [Table::MetricSamples, Table::MetricSeries] {
+        check(
+            table,
+            &[
+                event(-1, "z", 9, 0),
+                event(MINUTE, "cpu", -5, 1),
+                event(HOUR - 1, "cpu", -5, 2),
+                event(3, "cpu", 7, 3),
+                event(2, "memory", 1, 4),
+                event(HOUR, "a", 1, 5),
+            ],
+        );
+    }
+}
+
+#[test]
+fn every_column_of_every_table_comes_back() {
+    for table in Table::ALL {
+        let rows: Vec<_> = (0..200).map(|number| event(number * HOUR / 50, "a", 1, number)).collect();
+        let sorted = sort(table, &[events(table, &rows)]).unwrap();
+        let mut read_back = Vec::new();
+        let files = split_by_hour(&sorted, 1).unwrap();
+        assert_eq!(files.len(), 4, "{table}: a file for each hour");
+        for part in files {
+            let footer = Footer::new(table.name(), TenantId::default());
+            let file = write_batches(&part, &footer, &WriteOptions::default()).unwrap();
+            assert_eq!(file.time.max_micros - file.time.min_micros, HOUR / 50 * 49, "{table}");
+            assert_eq!(read_footer(&file.bytes).unwrap(), footer);
+            read_back.extend(read(&file.bytes).unwrap());
+        }
+        assert_eq!(read_back[0].schema(), table.schema(), "{table}: without an embedded Arrow schema");
+        assert_eq!(texts(&read_back), texts(&sorted), "{table}");
+    }
+}
+
+#[test]
+fn ids_of_spans_are_found_by_filter_and_by_page() {
+    let rows: Vec<_> =
+        (0..300).map(|number| event(0, &format!("{:032x}", number / 3), 0, 2 * number)).collect();
+    let footer = Footer::new("spans", TenantId::default());
+    let options = WriteOptions { page_rows: 30, ..WriteOptions::default() };
+    let file = write(&events(Table::Spans, &rows), &footer, &options).unwrap();
+    let metadata = metadata(&file.bytes);
+    let group = metadata.row_group(0);
+    assert!(group.sorting_columns().is_none(), "Parquet has no words for this order");
+    let check = |name: &str, bloom: bool, pages: bool, dictionary: bool| {
+        let column = group.columns().iter().find(|column| column.column_path().string() == name).unwrap();
+        assert_eq!(column.bloom_filter_offset().is_some(), bloom, "{name}");
+        assert_eq!(column.column_index_offset().is_some(), pages, "{name}");
+        assert_eq!(column.dictionary_page_offset().is_some(), dictionary, "{name}");
+    };
+    check("trace_id", true, true, true);
+    check("trace_id_low", true, false, true);
+    check("span_id", false, false, false);
+    check("service_name", false, true, true);
+    check("duration_ns", false, true, false);
+    for leaf in group.columns().iter().filter(|leaf| leaf.column_path().parts().len() > 1) {
+        assert!(leaf.column_index_offset().is_none(), "{}", leaf.column_path());
+    }
+}
+
+#[test]
+fn a_file_of_no_table_or_in_no_order_is_refused() {
+    let rows = [event(HOUR, "a", 1, 1), event(HOUR - 1, "b", 1, 2)];
+    for table in Table::ALL {
+        let footer = Footer::new(table.name(), TenantId::default());
+        let refused = write(&events(table, &rows), &footer, &WriteOptions::default());
+        assert!(matches!(refused, Err(FileError::Unsorted { batch: 0, row: 1 })), "{table}: {refused:?}");
+    }
+    let footer = Footer::new("cats", TenantId::default());
+    let refused = write(&batch(&[row(0, 1, 1, "a")]), &footer, &WriteOptions::default());
+    assert!(matches!(refused, Err(FileError::NoTable(name)) if name == "cats"));
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {

@@ -6,13 +6,13 @@ use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowWriter, ArrowWriterOptions};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use weir_proto::schema::{Sort, Table};
+use weir_proto::schema::Table;
 use weir_proto::schema::log::column::{OBSERVED_TIMESTAMP, TIMESTAMP};
 
-
 use super::Footer;
-use super::column::{properties, schemas_agree, timestamp_order, timestamps};
+use super::column::{properties, schemas_agree, timestamps};
 use super::footer::{FOOTER_KEY, FORMAT, FORMAT_KEY};
+use super::order::grain_micros;
 use crate::FileError;
 use crate::catalog::TimeRange;
 
@@ -54,13 +54,14 @@ pub struct WrittenFile {
 /// Writes rows that are sorted as the footer's table wants it.
 ///
 /// # Errors
-/// [`FileError::Unsorted`] when rows of `logs` are not in order of time: the
-/// file states that order, and readers rely on it.
+/// [`FileError::Unsorted`] when they go back in time further than the table's
+/// order lets them: readers rely on it.
 pub fn write(rows: &RecordBatch, footer: &Footer, options: &WriteOptions) -> Result<WrittenFile, FileError> {
     write_batches(std::slice::from_ref(rows), footer, options)
 }
 
-/// Writes several batches that are sorted, each and one after the other.
+/// Writes several batches that are sorted, each and one after the other, as the
+/// footer's table wants it.
 ///
 /// # Errors
 /// As [`write()`].
@@ -70,21 +71,21 @@ pub fn write_batches(
     options: &WriteOptions,
 ) -> Result<WrittenFile, FileError> {
     let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
-    let by_time = Table::of_name(&footer.table).is_none_or(|table| table.sort() == Sort::Time);
-    let time = if by_time { sorted_range(batches)? } else { range_of(batches, TIMESTAMP)? };
+    let table = Table::of_name(&footer.table).ok_or_else(|| FileError::NoTable(footer.table.clone()))?;
+    let time = sorted_range(table, batches)?;
     let observed = range_of(batches, OBSERVED_TIMESTAMP)?;
     let metadata = vec![
         KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()),
         KeyValue::new(FOOTER_KEY.to_owned(), footer.to_json()?),
     ];
-    let content = encode(batches, by_time, metadata, options)
+    let content = encode(table, batches, metadata, options)
         .map_err(|source| FileError::Write { table: footer.table.clone(), source })?;
     Ok(WrittenFile { bytes: content.into(), rows, time, observed })
 }
 
 fn encode(
+    table: Table,
     batches: &[RecordBatch],
-    by_time: bool,
     metadata: Vec<KeyValue>,
     options: &WriteOptions,
 ) -> Result<Vec<u8>, ParquetError> {
@@ -93,8 +94,7 @@ fn encode(
         return Err(ParquetError::General("batches differ in their columns".to_owned()));
     }
     let parquet_schema = ArrowSchemaConverter::new().convert(&schema)?;
-    let order = by_time.then(|| timestamp_order(&parquet_schema)).flatten();
-    let properties = properties(batches, order, metadata, options)?;
+    let properties = properties(table, batches, &parquet_schema, metadata, options)?;
     // Without the embedded Arrow schema every engine sees the same file: the
     // Parquet types alone say all that our portable types need.
     let writer_options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -109,16 +109,21 @@ fn encode(
     writer.into_inner()
 }
 
-/// The range of event times, having checked that they are in order.
-fn sorted_range(batches: &[RecordBatch]) -> Result<TimeRange, FileError> {
+/// The range of event times, having checked that they are in order, as far as
+/// the table is ordered by time.
+fn sorted_range(table: Table, batches: &[RecordBatch]) -> Result<TimeRange, FileError> {
+    let grain_micros = grain_micros(table);
     let mut range: Option<TimeRange> = None;
+    let mut latest = i64::MIN;
     for (index, batch) in batches.iter().enumerate() {
         for (row, &time) in timestamps(batch, TIMESTAMP)?.values().iter().enumerate() {
-            let held = range.get_or_insert(TimeRange { min_micros: time, max_micros: time });
-            if time < held.max_micros {
+            let grain = if grain_micros == 1 { time } else { time.div_euclid(grain_micros) };
+            if grain < latest {
                 return Err(FileError::Unsorted { batch: index, row });
             }
-            held.max_micros = time;
+            latest = grain;
+            let instant = TimeRange { min_micros: time, max_micros: time };
+            range = Some(range.map_or(instant, |held| held.union(instant)));
         }
     }
     range.ok_or(FileError::Empty)
