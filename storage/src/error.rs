@@ -14,9 +14,6 @@ pub enum FileError {
     /// A file holds at least one row.
     #[error("a file without rows was asked for")]
     Empty,
-    /// The footer names a table that does not exist.
-    #[error("there is no table {0:?}")]
-    NoTable(String),
     /// A column that every table has is absent or of another type.
     #[error("column {column} is missing or is not of type {expected}")]
     Column {
@@ -124,6 +121,17 @@ pub enum ObjectError {
         #[source]
         source: io::Error,
     },
+    /// The store refused or could not be reached, for as long as it was tried.
+    #[error("the object store cannot {step} {path}")]
+    Store {
+        /// What was being done.
+        step: &'static str,
+        /// Which object; empty for all.
+        path: String,
+        /// What it said.
+        #[source]
+        source: object_store::Error,
+    },
     /// The store could not be opened.
     #[error("cannot open the object store at {root}: {reason}")]
     Open {
@@ -148,7 +156,7 @@ impl ObjectError {
     /// The same call may succeed later, after space was made, a permission was
     /// given or a disk came back.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Disk { .. })
+        matches!(self, Self::Disk { .. } | Self::Store { .. })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Objects: whole files under names that are never reused.
 //!
-//! [`Objects`] is the seam between a directory, [`LocalStore`], and stores to
-//! come. An object is put once, completely and durably, or not at all; nothing
+//! [`Objects`] is the seam between a directory, [`LocalStore`], and a bucket,
+//! [`BucketStore`]; [`open()`] takes either by its URL. An object is put once, completely and durably, or not at all; nothing
 //! ever replaces one.
 
+mod bucket;
 mod local;
+mod open;
 mod path;
 
 use std::ops::Range;
@@ -16,7 +18,9 @@ use object_store::ObjectStore;
 
 use crate::ObjectError;
 
+pub use bucket::{BucketStore, S3Config};
 pub use local::LocalStore;
+pub use open::open;
 pub use path::path_of;
 
 /// The scheme and host under which a query engine registers

@@ -122,6 +122,18 @@ impl PostgresCatalog {
         Session::begin(&self.read, Isolation::Snapshot, self.limits).await
     }
 
+    /// Removes the schema that the URL named by `options[search_path]`, with
+    /// the catalog and whatever else is in it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Invalid`] when the URL named none: the schema that
+    /// everybody shares is not ours to remove.
+    pub async fn drop_schema(&self) -> Result<(), CatalogError> {
+        let mut session = self.begin().await?;
+        let outcome = within(self.limits, drop_own_schema(&mut session)).await;
+        session.commit(outcome).await
+    }
+
     /// Waits for running calls and closes all connections; calls after it
     /// fail.
     pub async fn close(&self) {
@@ -276,9 +288,48 @@ async fn now(connection: &mut Connection) -> Result<i64, CatalogError> {
 async fn create(connection: &mut Connection) -> Result<(), CatalogError> {
     let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CREATION);
     lock.execute(&mut *connection).await.map_err(failed("lock for creation"))?;
+    create_own_schema(connection).await?;
     if !format::has_table(connection, "weir_format").await? {
         return format::create(connection).await;
     }
     format::check_version(connection).await?;
     format::add_later_tables(connection).await
+}
+
+/// A schema that the URL names is made like the tables in it.
+async fn create_own_schema(connection: &mut Connection) -> Result<(), CatalogError> {
+    let present: Option<String> = sqlx::query_scalar("SELECT current_schema()::text")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(failed("look for the schema"))?;
+    if present.is_none()
+        && let Some(name) = own_schema(connection).await?
+    {
+        let statement = format!("CREATE SCHEMA {name}");
+        let create = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await;
+        create.map_err(failed("create the schema"))?;
+    }
+    Ok(())
+}
+
+async fn drop_own_schema(connection: &mut Connection) -> Result<(), CatalogError> {
+    let Some(name) = own_schema(connection).await? else {
+        return Err(CatalogError::Invalid("the URL names no schema of its own".to_owned()));
+    };
+    let statement = format!("DROP SCHEMA {name} CASCADE");
+    let drop = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(connection).await;
+    drop.map_err(failed("drop the schema"))?;
+    Ok(())
+}
+
+/// The schema that the session was told to use, if it is one of its own and
+/// its name needs no quotes.
+async fn own_schema(connection: &mut Connection) -> Result<Option<String>, CatalogError> {
+    let path: String = sqlx::query_scalar("SELECT current_setting('search_path')")
+        .fetch_one(connection)
+        .await
+        .map_err(failed("ask for the schema"))?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_own = path != "public" && !path.starts_with("pg_") && path.bytes().all(plain);
+    Ok((is_own && !path.is_empty()).then_some(path))
 }
