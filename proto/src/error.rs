@@ -55,6 +55,15 @@ impl DecodeError {
         matches!(self, Self::Unsupported { .. })
     }
 
+    /// What is wrong, without naming the part of the format: for protocols whose
+    /// clients know the text.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Malformed { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     pub(crate) fn malformed(what: &'static str, reason: impl std::fmt::Display) -> Self {
         Self::Malformed { what, reason: reason.to_string() }
     }

@@ -12,6 +12,8 @@ use crate::model::Signal;
 
 /// A message of the event log.
 #[derive(Debug)]
+// One at a time is held, and moved once.
+#[allow(clippy::large_enum_variant)]
 pub enum Message {
     /// Tailed lines, from one of our agents.
     Lines(LineBatch),

@@ -156,6 +156,8 @@ fn what_is_no_list_of_version_2_is_told() {
     refused("[", "Expected a JSON_V2 encoded list: EOF");
     let version_1 = "malformed Zipkin spans: Expected a JSON_V2 encoded list, but received: JSON_V1";
     refused(&with(r#""binaryAnnotations": []"#), version_1);
+    let error = decode(with(r#""binaryAnnotations": []"#).as_bytes(), OBSERVED).unwrap_err();
+    assert_eq!(error.reason(), super::json::IS_VERSION_1, "Zipkin's own words, to answer with");
     refused(&with(r#""annotations": [{"timestamp": 1, "value": "sr", "endpoint": {}}]"#), version_1);
     for empty in ["", "[]", " [ ] "] {
         assert_eq!(decode(empty.as_bytes(), OBSERVED).unwrap().rows(), 0);

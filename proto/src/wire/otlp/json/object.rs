@@ -2,6 +2,7 @@
 //! absent or null has the type's default.
 
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine;
 use base64::alphabet;
@@ -161,17 +162,20 @@ pub(super) fn bytes(value: Value) -> Read<Vec<u8>> {
 
 /// A number, or a string that spells one or none of the finite ones.
 pub(super) fn double(value: Value) -> Read<f64> {
-    let number = match &value {
-        Value::Number(number) => number.as_f64(),
+    match value {
+        Value::Number(number) => number.as_f64().ok_or_else(|| Fault::new(format!("{number} is no double"))),
         Value::String(text) => match text.as_str() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            text => text.parse().ok().filter(|number: &f64| number.is_finite()),
+            "NaN" => Ok(f64::NAN),
+            "Infinity" => Ok(f64::INFINITY),
+            "-Infinity" => Ok(f64::NEG_INFINITY),
+            text => text
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())
+                .ok_or_else(|| Fault::new(format!("{text:?} is no number"))),
         },
-        _ => None,
-    };
-    number.ok_or_else(|| Fault::expected("a number", &value))
+        other => Err(Fault::expected("a number", &other)),
+    }
 }
 
 /// An integer that fits, as a number or a string.
@@ -185,25 +189,22 @@ pub(super) fn unsigned<T: TryFrom<u64>>(value: Value) -> Read<T> {
 }
 
 /// `1.0` and `1e3` are integers in JSON; above 2^53 they are not exact.
-fn integer<I: std::str::FromStr, T: TryFrom<I>>(value: Value, exact: fn(&Number) -> Option<I>) -> Read<T> {
+fn integer<I: FromStr, T: TryFrom<I>>(value: Value, exact: fn(&Number) -> Option<I>) -> Read<T> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let whole = |number: &Number| {
         let number = number.as_f64().filter(|number| number.trunc() == *number && number.abs() <= EXACT)?;
         format!("{number:.0}").parse().ok()
     };
-    let found = match &value {
-        Value::Number(number) => exact(number).or_else(|| whole(number)),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    };
-    match found.map(T::try_from) {
-        Some(Ok(integer)) => Ok(integer),
-        Some(Err(_)) => Err(Fault::new(format!("{value} is out of range"))),
-        None if value.is_number() || value.is_string() => {
-            Err(Fault::new(format!("{value} is not an integer, or out of range")))
-        }
-        None => Err(Fault::expected("an integer", &value)),
+    match value {
+        Value::Number(number) => fit(exact(&number).or_else(|| whole(&number)), &number),
+        Value::String(text) => fit(text.parse().ok(), &format_args!("{text:?}")),
+        other => Err(Fault::expected("an integer", &other)),
     }
+}
+
+fn fit<I, T: TryFrom<I>>(found: Option<I>, sent: &dyn fmt::Display) -> Read<T> {
+    let found = found.ok_or_else(|| Fault::new(format!("{sent} is not an integer, or out of range")))?;
+    T::try_from(found).map_err(|_| Fault::new(format!("{sent} is out of range")))
 }
 
 fn hexadecimal(digits: &str) -> Option<Vec<u8>> {
