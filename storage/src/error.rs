@@ -14,6 +14,9 @@ pub enum FileError {
     /// A file holds at least one row.
     #[error("a file without rows was asked for")]
     Empty,
+    /// The footer names a table that does not exist.
+    #[error("there is no table {0:?}")]
+    NoTable(String),
     /// A column that every table has is absent or of another type.
     #[error("column {column} is missing or is not of type {expected}")]
     Column {
