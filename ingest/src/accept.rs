@@ -164,7 +164,8 @@ impl Intake {
         let now_micros = self.clock.now_micros();
         let record = &message.record;
         let observed_micros = foreign::observed(record.timestamp_micros, now_micros);
-        let accepted = match Message::decode(self.signal, &record.headers, &record.payload, observed_micros)? {
+        let accepted = match Message::decode(self.signal, &record.headers, &record.payload, observed_micros)?
+        {
             Message::Lines(batch) => self.take_lines(message, &lines::bounded(batch)?, now_micros),
             Message::Rows(batch) => self.take_rows(message, &batch, now_micros),
             Message::Foreign(decoded) => self.take_foreign(message, decoded, observed_micros, now_micros)?,

@@ -102,10 +102,8 @@ impl DeadLetters {
     ) -> Result<String, KeepError> {
         match &self.0 {
             Place::Directory(directory) => {
-                let (directory, partition, message) =
-                    (directory.clone(), partition.clone(), message.clone());
-                let work =
-                    tokio::task::spawn_blocking(move || keep_file(&directory, &partition, &message));
+                let (directory, partition, message) = (directory.clone(), partition.clone(), message.clone());
+                let work = tokio::task::spawn_blocking(move || keep_file(&directory, &partition, &message));
                 work.await.map_err(|_| KeepError::Ending)?
             }
             Place::Topic(log, topic) => {

@@ -126,9 +126,8 @@ impl Live {
         loop {
             let (bytes, rows, marks) = {
                 let state = self.lock();
-                let oldest = |since: fn(&Held) -> Option<Instant>| {
-                    state.partitions.values().filter_map(since).min()
-                };
+                let oldest =
+                    |since: fn(&Held) -> Option<Instant>| state.partitions.values().filter_map(since).min();
                 (state.bytes, oldest(Held::rows_since), oldest(Held::marks_since))
             };
             let now = Instant::now();
@@ -155,7 +154,7 @@ impl Live {
     }
 
     /// What is new to the asker.
-    pub(crate) fn answer(&self, request: &LiveRequest) -> LiveResponse {
+    pub(crate) fn news(&self, request: &LiveRequest) -> LiveResponse {
         let state = self.lock();
         let instance = state.instance.to_string();
         let is_known = request.instance.as_ref() == Some(&instance);
@@ -205,6 +204,7 @@ impl LiveRows for Live {
             lanes: state.lanes(),
             layouts: state.layouts(),
             ranges: state.ranges(),
+            leased: Vec::new(),
         })
     }
 }

@@ -103,7 +103,8 @@ impl Membership {
     fn make_plan(&mut self, roll: &Roll) {
         let partitions = self.partitions.borrow_and_update().clone();
         let members: BTreeSet<&str> = roll.members.iter().map(String::as_str).collect();
-        let ours = |(partition, member): (LogPartition, &str)| (member == self.identity.name).then_some(partition);
+        let ours =
+            |(partition, member): (LogPartition, &str)| (member == self.identity.name).then_some(partition);
         let plan: BTreeSet<LogPartition> =
             plan::assign(&members, &partitions).into_iter().filter_map(ours).collect();
         self.plan.send_if_modified(|held| {
@@ -148,11 +149,8 @@ mod tests {
     use super::*;
 
     fn present(names: &[&str]) -> Vec<Member> {
-        let member = |name: &&str| Member {
-            name: (*name).to_owned(),
-            address: String::new(),
-            until_micros: 0,
-        };
+        let member =
+            |name: &&str| Member { name: (*name).to_owned(), address: String::new(), until_micros: 0 };
         names.iter().map(member).collect()
     }
 

@@ -89,7 +89,8 @@ impl Reader {
                 continue;
             };
             let clock = self.shared.handles.clock.clone();
-            let intake = Intake::new(&self.partition, self.signal, ledger, clock, self.shared.metrics.clone());
+            let intake =
+                Intake::new(&self.partition, self.signal, ledger, clock, self.shared.metrics.clone());
             let ended = tokio::select! {
                 ended = self.read_on(&term, intake, from) => ended?,
                 () = self.lost(&term) => Ended::Lost,
@@ -127,7 +128,11 @@ impl Reader {
             // An attempt of an earlier term may be about to change the progress.
             let gate = self.shared.committer.gate.lock().await;
             let now_micros = self.shared.handles.clock.now_micros();
-            let taken = self.shared.catalog.lease(&partition, &self.shared.owner, now_micros, self.shared.lease).await;
+            let taken = self
+                .shared
+                .catalog
+                .lease(&partition, &self.shared.owner, now_micros, self.shared.lease)
+                .await;
             let progress = match taken {
                 Ok(lease) => self.shared.catalog.progress(&partition).await.map(|progress| (lease, progress)),
                 Err(error) => Err(error),
@@ -201,7 +206,12 @@ impl Reader {
         loop {
             tokio::time::sleep(self.shared.lease / 3).await;
             let now_micros = self.shared.handles.clock.now_micros();
-            match self.shared.catalog.lease(&lease.partition, &lease.owner, now_micros, self.shared.lease).await {
+            match self
+                .shared
+                .catalog
+                .lease(&lease.partition, &lease.owner, now_micros, self.shared.lease)
+                .await
+            {
                 Ok(renewed) if renewed.epoch == lease.epoch => {}
                 Ok(_) | Err(CatalogError::LeaseHeld { .. }) => return,
                 Err(error) => {

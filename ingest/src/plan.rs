@@ -57,7 +57,10 @@ impl<'a> Shares<'a> {
         }
         Self {
             most: partitions.len().div_ceil(members),
-            most_of_topic: topics.into_iter().map(|(topic, count)| (topic, count.div_ceil(members))).collect(),
+            most_of_topic: topics
+                .into_iter()
+                .map(|(topic, count)| (topic, count.div_ceil(members)))
+                .collect(),
             given: BTreeMap::new(),
             given_of_topic: BTreeMap::new(),
         }

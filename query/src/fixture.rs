@@ -335,6 +335,7 @@ impl LiveRows for World {
                 lanes: state.lanes.clone(),
                 ranges: vec![range],
                 layouts: state.layouts.clone(),
+                leased: Vec::new(),
             };
             (pinned, std::mem::take(&mut state.then))
         };

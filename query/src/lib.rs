@@ -23,6 +23,6 @@ pub use api::router;
 pub use config::Config;
 pub use engine::{Answer, Batches, Engine, SqlRequest};
 pub use error::{Kind, QueryError};
-pub use remote::RemoteLive;
+pub use remote::ClusterLive;
 pub use search::SearchRequest;
 pub use weir_storage::live::Completeness;

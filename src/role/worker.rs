@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use weir_query::{Engine, RemoteLive};
+use weir_query::{ClusterLive, Engine};
 use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, admin, child, signal};
 use weir_storage::catalog::SqliteCatalog;
@@ -24,7 +24,7 @@ pub async fn run(config: Config) -> Result<()> {
     let paths = config.paths();
     let catalog = Arc::new(SqliteCatalog::open_read_only(&paths.catalog()).await?);
     let objects = LocalStore::open(&paths.objects())?.object_store();
-    let live = Arc::new(RemoteLive::new(&paths.ingest_socket()));
+    let live = Arc::new(ClusterLive::new(catalog.clone()));
     let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
     let listener = Listener::unix(&paths.worker_socket()).await?;
     let router = weir_query::router(engine).merge(admin::router(Vec::new(), handles.metrics.clone()));

@@ -4,11 +4,13 @@
 //! pinned batches that the catalog already covers: nothing missing, nothing
 //! double, whatever is flushed in between.
 //!
-//! Between processes the rows travel by [`wire`]: the query process keeps what
-//! it has seen in a [`LiveCache`] and asks for what is newer.
+//! Between processes the rows travel over Arrow Flight ([`flight`], [`wire`]):
+//! the query process keeps what it has seen in a [`LiveCache`] and asks for
+//! what is newer.
 
 mod cache;
 mod completeness;
+pub mod flight;
 pub mod wire;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,7 @@ use weir_proto::schema::Table;
 use crate::catalog::{LaneState, LogPartition, Snapshot};
 
 pub use cache::LiveCache;
-pub use completeness::Completeness;
+pub use completeness::{Completeness, Parts};
 
 /// The rows that one message of the event log brought to a table.
 #[derive(Clone, Debug)]
@@ -66,6 +68,9 @@ pub struct PinnedRows {
     pub lanes: Vec<LaneState>,
     /// Of each partition whose rows could be had, which those are.
     pub ranges: Vec<LiveRange>,
+    /// Every partition that an ingester has leased. Those without a range are
+    /// missing.
+    pub leased: Vec<LogPartition>,
     /// The layouts that the rows' `layout_id` may name and no file holds yet,
     /// as JSON.
     pub layouts: BTreeMap<LayoutId, String>,

@@ -38,8 +38,7 @@ impl Intake {
         let rows = self.parse(batch, &admission).map(|rows| (Table::Logs, rows));
         let observed = observed(batch);
         let sent_micros = message.record.timestamp_micros;
-        let settled =
-            settled(&batch.sources, &admission, |index| observed[index].unwrap_or(sent_micros));
+        let settled = settled(&batch.sources, &admission, |index| observed[index].unwrap_or(sent_micros));
         let said = Said {
             tenant: &batch.header.tenant,
             sources: &batch.sources,

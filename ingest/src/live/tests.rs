@@ -133,10 +133,8 @@ async fn lanes_follow_the_rows() {
 async fn what_needs_no_file_is_stored_up_to_the_first_row() {
     let live = live();
     let term = live.begin(lease(), &Progress::default());
-    let with = |offset, mark, rows| Accepted {
-        lane: Some(news(Some(mark), mark, false)),
-        ..accepted(offset, rows)
-    };
+    let with =
+        |offset, mark, rows| Accepted { lane: Some(news(Some(mark), mark, false)), ..accepted(offset, rows) };
     live.append(&term, vec![with(0, 10, None), with(1, 20, None), with(2, 30, Some(rows(&[(0, 0)])))]);
     live.append(&term, vec![with(3, 40, None)]);
     let take = live.take(&Extent::Marks);
@@ -181,16 +179,16 @@ async fn an_asker_is_sent_what_is_new_to_it() {
     let term = live.begin(lease(), &Progress::default());
     live.append(&term, vec![accepted(0, Some(rows(&[(1, 0)]))), accepted(1, Some(rows(&[(1, 1)])))]);
     let offsets = |response: &LiveResponse| response.batches.iter().map(|b| b.offset).collect::<Vec<_>>();
-    let first = live.answer(&LiveRequest::default());
+    let first = live.news(&LiveRequest::default());
     assert_eq!((offsets(&first), first.ranges[0].floor), (vec![0, 1], 0));
     let request = LiveRequest { instance: Some(first.instance.clone()), have: [(partition(), 1)].into() };
-    assert_eq!(offsets(&live.answer(&request)), [1]);
+    assert_eq!(offsets(&live.news(&request)), [1]);
     live.release(&live.take(&Extent::All));
-    assert_eq!(live.answer(&request).ranges[0].floor, 2);
+    assert_eq!(live.news(&request).ranges[0].floor, 2);
     // Rows dropped unstored: the asker must drop them, too.
     live.append(&term, vec![accepted(2, Some(rows(&[(1, 2)])))]);
     live.end(&term);
-    assert_ne!(live.answer(&request).instance, first.instance);
+    assert_ne!(live.news(&request).instance, first.instance);
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +240,10 @@ async fn other_tenants_and_other_tables_are_not_shown() {
     let other = TenantId::new("other").expect("a tenant");
     assert!(live.pin(&other, &TABLES).await.expect("rows").batches.is_empty());
     let spans = live.pin(&TenantId::default(), &[Table::Spans]).await.expect("rows").batches;
-    assert_eq!(spans.iter().map(|batch| (batch.table, batch.rows.num_rows())).collect::<Vec<_>>(), [(Table::Spans, 2)]);
+    assert_eq!(
+        spans.iter().map(|batch| (batch.table, batch.rows.num_rows())).collect::<Vec<_>>(),
+        [(Table::Spans, 2)]
+    );
     assert_eq!(pin(&live).await.batches.len(), 2);
     assert_eq!(live.take(&Extent::All).rows(), [(Table::Logs, 1), (Table::Spans, 2)].into());
 }
@@ -447,7 +448,8 @@ impl Model {
 
     fn begin(&mut self) {
         let Catalog { next_offset, covered, .. } = &self.catalog;
-        let progress = Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
+        let progress =
+            Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
         self.term = self.live.begin(lease(), &progress);
         self.ledger = Ledger::new(progress.covered);
         self.next = usize::try_from(next_offset.unwrap_or(0)).expect("small");

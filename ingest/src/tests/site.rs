@@ -101,7 +101,9 @@ impl Site {
         let topics = vec![self.topic.clone(), self.spans.clone(), self.metrics.clone()];
         let objects = Arc::new(self.objects.clone());
         let member = MemberIdentity { name: format!("ingester {name}"), address: format!("unix:/{name}") };
-        crate::start(self.config.clone(), log, topics, catalog, objects, letters, member, handles).await.unwrap()
+        crate::start(self.config.clone(), log, topics, catalog, objects, letters, member, handles)
+            .await
+            .unwrap()
     }
 
     pub(super) fn dead_letters(&self, name: &str) -> PathBuf {

@@ -22,7 +22,7 @@ use crate::{Answer, Batches, Completeness, Engine, QueryError};
 const PIECE_BYTES: usize = 256 << 10;
 
 /// The most bytes of lanes' names in a header.
-const HELD_BY_BYTES_MAX: usize = 2 << 10;
+const NAMES_BYTES_MAX: usize = 2 << 10;
 
 /// What is done to each batch before it is written.
 pub(super) type Prepare = fn(&RecordBatch) -> Result<RecordBatch, ArrowError>;
@@ -69,7 +69,7 @@ pub(super) async fn respond(engine: &Engine, answer: Answer, wanted: Wanted) -> 
     Ok(response)
 }
 
-fn complete(completeness: &Completeness, response: &mut Response) {
+pub(super) fn complete(completeness: &Completeness, response: &mut Response) {
     let mut insert = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);
@@ -79,15 +79,23 @@ fn complete(completeness: &Completeness, response: &mut Response) {
         insert("weir-complete-until", time);
     }
     if !completeness.held_by.is_empty() {
-        insert("weir-held-by", held_by(&completeness.held_by));
+        insert("weir-held-by", names(&completeness.held_by));
+    }
+    if !completeness.incomplete_since.is_empty() {
+        let since = completeness.incomplete_since.iter();
+        let texts = since.map(|(lane, at)| format!("{lane} {}", rfc3339(*at).unwrap_or_default()));
+        insert("weir-incomplete-since", names(&texts.collect::<Vec<_>>()));
+    }
+    if !completeness.estimated_by.is_empty() {
+        insert("weir-estimated-by", names(&completeness.estimated_by));
     }
 }
 
 /// The names with commas between; those that do not fit are counted.
-fn held_by(lanes: &[String]) -> String {
+fn names(lanes: &[String]) -> String {
     let mut text = String::new();
     for (index, lane) in lanes.iter().enumerate() {
-        if text.len() + lane.len() > HELD_BY_BYTES_MAX {
+        if text.len() + lane.len() > NAMES_BYTES_MAX {
             text.push_str(&format!(", and {} more", lanes.len() - index));
             break;
         }

@@ -1,6 +1,6 @@
 //! One question: its rows, and the plans over them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -10,9 +10,10 @@ use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
 use datafusion::prelude::SQLOptions;
 use datafusion::sql::parser::Statement;
-use weir_proto::model::TenantId;
+use weir_proto::model::{Signal, TenantId};
 use weir_proto::schema::{Table, log};
-use weir_storage::catalog::TimeRange;
+use weir_storage::catalog::{Snapshot, TimeRange};
+use weir_storage::live;
 
 use super::failure::query_error;
 use super::function::line::Layouts;
@@ -30,19 +31,19 @@ const SILENT_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Question<'a> {
     parts: &'a Parts,
     rows: Arc<Rows>,
-    completeness: Completeness,
+    /// Known once the snapshot is.
+    completeness: OnceLock<Completeness>,
 }
 
 impl<'a> Question<'a> {
     /// Pins the live rows: the first step, before the catalog is read.
     pub(super) async fn pin(parts: &'a Parts, tenant: TenantId) -> Result<Self, QueryError> {
         let pinned = parts.live.pin(&tenant, &[Table::Logs]).await.map_err(QueryError::Live)?;
-        let completeness = Completeness::of(&pinned.lanes, parts.clock.now_micros(), SILENT_AFTER);
-        Ok(Self { parts, rows: Rows::new(tenant, pinned), completeness })
+        Ok(Self { parts, rows: Rows::new(tenant, pinned), completeness: OnceLock::new() })
     }
 
     pub(super) fn completeness(&self) -> Completeness {
-        self.completeness.clone()
+        self.completeness.get().cloned().unwrap_or_default()
     }
 
     /// Reads the catalog for a span of time, once; later plans must stay
@@ -51,9 +52,20 @@ impl<'a> Question<'a> {
         if self.rows.read().is_none() {
             let catalog = &self.parts.catalog;
             let snapshot = catalog.snapshot(&self.rows.tenant, log::TABLE, time).await;
-            self.rows.set_snapshot(snapshot.map_err(QueryError::Catalog)?, time);
+            let snapshot = snapshot.map_err(QueryError::Catalog)?;
+            // A question that reads no events is judged by all of them.
+            let signals = if time == bounds::NEVER { &Signal::ALL[..] } else { &[Signal::Logs] };
+            self.judge(&snapshot, time, signals);
+            self.rows.set_snapshot(snapshot, time);
         }
         self.rows.read().ok_or_else(|| QueryError::internal("the snapshot was not kept"))
+    }
+
+    fn judge(&self, snapshot: &Snapshot, window: TimeRange, signals: &[Signal]) {
+        let made_of = live::Parts { pinned: self.rows.pinned(), snapshot, window };
+        let now_micros = self.parts.clock.now_micros();
+        let judged = Completeness::of(made_of, signals, now_micros, SILENT_AFTER);
+        let _ = self.completeness.set(judged);
     }
 
     /// Every layout that a row of the question may name.

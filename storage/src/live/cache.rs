@@ -78,6 +78,7 @@ impl LiveCache {
             batches: self.batches.values().filter(wanted).cloned().collect(),
             lanes: self.lanes.clone(),
             ranges: self.ranges.clone(),
+            leased: Vec::new(),
             layouts: self.layouts.clone(),
         }
     }

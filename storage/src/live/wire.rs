@@ -1,29 +1,29 @@
-//! How live rows reach a query process: one request, one answer, over a
-//! Unix socket between two processes of the same build.
+//! How live rows travel: one request, one answer, as messages of Arrow Flight.
 //!
-//! The request is JSON. The answer is, little-endian:
+//! The ticket is the request as JSON. The answer is a stream of `FlightData`:
 //!
 //! ```text
-//! "WLR1"                    4 bytes, the version is in it
-//! length of the header      u32
-//! header                    JSON: instance, ranges, lanes, layouts, and of each
-//!                           stream its length and its batches' places
-//! spaces                    up to a multiple of 64, so that columns are aligned
-//! streams                   Arrow IPC, one for each run of batches with one schema
+//! the header     app_metadata: JSON, format version, instance, ranges, lanes, layouts
+//! then, for each run of batches with one schema:
+//! the schema     data_header: Arrow's schema message
+//! the batches    data_header and data_body: Arrow's record batch;
+//!                app_metadata: JSON, the place of the batch
 //! ```
 //!
-//! Rows are not copied: large columns are sent from where they lie, and read
-//! in place from the answer's bytes, which live as long as a batch of them.
+//! Bytes of another process are foreign: every length in them is checked before
+//! it is used, and a reader that panics on them is an error.
 
-mod encode;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::StreamDecoder;
+use arrow_flight::utils::flight_data_to_arrow_batch;
+use arrow_flight::{FlightData, SchemaAsIpc};
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_ipc::{MessageHeader, root_as_message};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{LayoutId, TenantId};
@@ -33,12 +33,8 @@ use super::{LiveBatch, LiveRange};
 use crate::catalog::{LaneState, LogPartition};
 use crate::{WireError, guard};
 
-const MAGIC: [u8; 3] = *b"WLR";
-const VERSION: u8 = b'1';
-const PREFIX: usize = 8;
-/// Where the first stream starts. Arrow pads its messages, so that columns lie
-/// as aligned in the answer as the answer lies in memory.
-const ALIGNMENT: usize = 64;
+/// The version of the messages' meaning.
+const VERSION: u32 = 1;
 
 /// What a query process asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,17 +78,11 @@ struct RequestText {
 
 #[derive(Serialize, Deserialize)]
 struct Header {
+    version: u32,
     instance: String,
     ranges: Vec<LiveRange>,
     lanes: Vec<LaneState>,
     layouts: BTreeMap<LayoutId, String>,
-    streams: Vec<Stream>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stream {
-    bytes: u64,
-    batches: Vec<Place>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,118 +97,163 @@ struct Place {
 impl LiveRequest {
     /// The request as JSON.
     pub fn encode(&self) -> Result<Bytes, WireError> {
-        let text = RequestText { instance: self.instance.clone(), have: positions(&self.have) };
-        let json = serde_json::to_vec(&text).map_err(|error| WireError::malformed("request", error))?;
-        Ok(json.into())
+        let position = |(of, offset): (&LogPartition, &u64)| Position {
+            topic: of.topic.clone(),
+            partition: of.partition,
+            offset: *offset,
+        };
+        let have = self.have.iter().map(position).collect();
+        json("request", &RequestText { instance: self.instance.clone(), have })
     }
 
     /// Reads a request.
     pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
-        let text: RequestText =
-            serde_json::from_slice(bytes).map_err(|error| WireError::malformed("request", error))?;
-        Ok(Self { instance: text.instance, have: offsets(text.have) })
+        let text: RequestText = read("request", bytes)?;
+        let offset = |at: Position| (LogPartition { topic: at.topic, partition: at.partition }, at.offset);
+        Ok(Self { instance: text.instance, have: text.have.into_iter().map(offset).collect() })
     }
 }
 
 impl LiveResponse {
-    /// The answer in pieces, to be sent one after the other. Pieces share the
-    /// rows' memory.
-    pub fn encode(&self) -> Result<Vec<Bytes>, WireError> {
-        encode::response(self)
-    }
-
-    /// Reads an answer. Its rows share `bytes`.
-    pub fn decode(bytes: &Bytes) -> Result<Self, WireError> {
-        let (header, mut rest) = read_header(bytes)?;
-        let mut batches = Vec::new();
-        for stream in header.streams {
-            let length = usize::try_from(stream.bytes).unwrap_or(usize::MAX);
-            if length > rest.len() {
-                let reason = format!("{length} bytes are announced, {} are there", rest.len());
-                return Err(WireError::malformed("stream", reason));
-            }
-            let stream = guard::decode(|| read_stream(rest.split_to(length), stream.batches))
-                .unwrap_or_else(|| Err(WireError::malformed("stream", "its columns contradict each other")));
-            batches.append(&mut stream?);
-        }
-        if !rest.is_empty() {
-            return Err(WireError::malformed(
-                "answer",
-                format!("{} bytes after the last stream", rest.len()),
-            ));
-        }
-        Ok(Self {
-            instance: header.instance,
-            ranges: header.ranges,
-            lanes: header.lanes,
-            layouts: header.layouts,
-            batches,
-        })
-    }
-}
-
-/// The header, and the bytes after it and its padding.
-fn read_header(bytes: &Bytes) -> Result<(Header, Bytes), WireError> {
-    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX>() else {
-        return Err(WireError::malformed("answer", format!("{} bytes are no answer", bytes.len())));
-    };
-    let [m, a, g, version, length @ ..] = *prefix;
-    if [m, a, g] != MAGIC {
-        return Err(WireError::malformed("answer", "it does not start as one"));
-    }
-    if version != VERSION {
-        return Err(WireError::Version { found: u32::from(version), expected: u32::from(VERSION) });
-    }
-    let length = u32::from_le_bytes(length) as usize;
-    let Some(json) = rest.get(..length) else {
-        let reason = format!("{length} bytes are announced, {} are there", rest.len());
-        return Err(WireError::malformed("header", reason));
-    };
-    let header = serde_json::from_slice(json).map_err(|error| WireError::malformed("header", error))?;
-    let end = (PREFIX + length).next_multiple_of(ALIGNMENT);
-    if end > bytes.len() {
-        return Err(WireError::malformed("header", "its padding is cut off"));
-    }
-    Ok((header, bytes.slice(end..)))
-}
-
-fn read_stream(bytes: Bytes, places: Vec<Place>) -> Result<Vec<LiveBatch>, WireError> {
-    let mut batches = Vec::new();
-    let mut buffer = Buffer::from(bytes);
-    let mut decoder = StreamDecoder::new();
-    let mut next = || -> Result<Option<RecordBatch>, WireError> {
-        decoder.decode(&mut buffer).map_err(|error| WireError::malformed("stream", error))
-    };
-    for place in places {
-        let Some(rows) = next()? else {
-            return Err(WireError::malformed("stream", "it has fewer batches than announced"));
+    /// The answer's messages, in order.
+    pub fn encode(&self) -> Result<Vec<FlightData>, WireError> {
+        let header = Header {
+            version: VERSION,
+            instance: self.instance.clone(),
+            ranges: self.ranges.clone(),
+            lanes: self.lanes.clone(),
+            layouts: self.layouts.clone(),
         };
-        let partition = LogPartition { topic: place.topic, partition: place.partition };
-        batches.push(LiveBatch {
-            partition,
-            offset: place.offset,
-            tenant: place.tenant,
-            table: place.table,
-            rows,
-        });
+        let mut messages =
+            vec![FlightData { app_metadata: json("header", &header)?, ..FlightData::default() }];
+        let options = IpcWriteOptions::default();
+        for run in self.batches.chunk_by(|left, right| same(&left.rows.schema(), &right.rows.schema())) {
+            let Some(first) = run.first() else { continue };
+            messages.push(SchemaAsIpc::new(&first.rows.schema(), &options).into());
+            let mut encoder = Encoder::new(&options);
+            for batch in run {
+                messages.push(encoder.encode(batch)?);
+            }
+        }
+        Ok(messages)
     }
-    if next()?.is_some() {
-        return Err(WireError::malformed("stream", "it has more batches than announced"));
-    }
-    decoder.finish().map_err(|error| WireError::malformed("stream", error))?;
-    Ok(batches)
 }
 
-fn positions(offsets: &BTreeMap<LogPartition, u64>) -> Vec<Position> {
-    let position = |(of, offset): (&LogPartition, &u64)| Position {
-        topic: of.topic.clone(),
-        partition: of.partition,
-        offset: *offset,
-    };
-    offsets.iter().map(position).collect()
+/// Encodes the batches of one schema. The tables have no dictionaries.
+struct Encoder<'a> {
+    options: &'a IpcWriteOptions,
+    generator: IpcDataGenerator,
+    dictionaries: DictionaryTracker,
+    context: IpcWriteContext,
 }
 
-fn offsets(positions: Vec<Position>) -> BTreeMap<LogPartition, u64> {
-    let offset = |at: Position| (LogPartition { topic: at.topic, partition: at.partition }, at.offset);
-    positions.into_iter().map(offset).collect()
+impl<'a> Encoder<'a> {
+    fn new(options: &'a IpcWriteOptions) -> Self {
+        Self {
+            options,
+            generator: IpcDataGenerator::default(),
+            dictionaries: DictionaryTracker::new(false),
+            context: IpcWriteContext::default(),
+        }
+    }
+
+    fn encode(&mut self, batch: &LiveBatch) -> Result<FlightData, WireError> {
+        let failed = |source: ArrowError| WireError::Encode { partition: batch.partition.clone(), source };
+        let Self { options, generator, dictionaries, context } = self;
+        let (_, encoded) = generator.encode(&batch.rows, dictionaries, options, context).map_err(failed)?;
+        let place = Place {
+            topic: batch.partition.topic.clone(),
+            partition: batch.partition.partition,
+            offset: batch.offset,
+            tenant: batch.tenant.clone(),
+            table: batch.table,
+        };
+        let mut message = FlightData::from(encoded);
+        message.app_metadata = json("place", &place)?;
+        Ok(message)
+    }
+}
+
+/// Reads an answer, message by message.
+#[derive(Debug, Default)]
+pub struct Reader {
+    response: Option<LiveResponse>,
+    schema: Option<SchemaRef>,
+}
+
+impl Reader {
+    /// Nothing was read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next message.
+    ///
+    /// # Errors
+    /// It is none that can stand here, or damaged.
+    pub fn take(&mut self, message: &FlightData) -> Result<(), WireError> {
+        let damaged = || Err(WireError::malformed("message", "its parts contradict each other"));
+        guard::decode(|| self.take_unguarded(message)).unwrap_or_else(damaged)
+    }
+
+    fn take_unguarded(&mut self, message: &FlightData) -> Result<(), WireError> {
+        let Some(response) = &mut self.response else {
+            let header: Header = read("header", &message.app_metadata)?;
+            if header.version != VERSION {
+                return Err(WireError::Version { found: header.version, expected: VERSION });
+            }
+            let Header { instance, ranges, lanes, layouts, .. } = header;
+            self.response = Some(LiveResponse { instance, ranges, lanes, layouts, batches: Vec::new() });
+            return Ok(());
+        };
+        let malformed = |error: &dyn std::fmt::Display| WireError::malformed("message", error);
+        let kind = root_as_message(&message.data_header).map_err(|error| malformed(&error))?.header_type();
+        match kind {
+            MessageHeader::Schema => {
+                let schema = Schema::try_from(message).map_err(|error| malformed(&error))?;
+                self.schema = Some(Arc::new(schema));
+            }
+            MessageHeader::RecordBatch => {
+                let schema = self.schema.clone().ok_or_else(|| malformed(&"rows before their schema"))?;
+                let place: Place = read("place", &message.app_metadata)?;
+                let rows = flight_data_to_arrow_batch(message, schema, &HashMap::new())
+                    .map_err(|error| malformed(&error))?;
+                // The same columns as the table's, or reading them would go astray later.
+                let expected = place.table.schema();
+                if *rows.schema() != *expected {
+                    return Err(malformed(&format!("its columns are not those of {}", place.table)));
+                }
+                response.batches.push(LiveBatch {
+                    partition: LogPartition { topic: place.topic, partition: place.partition },
+                    offset: place.offset,
+                    tenant: place.tenant,
+                    table: place.table,
+                    rows,
+                });
+            }
+            other => return Err(malformed(&format!("a message of kind {other:?}"))),
+        }
+        Ok(())
+    }
+
+    /// The whole answer.
+    ///
+    /// # Errors
+    /// There was not even a header.
+    pub fn finish(self) -> Result<LiveResponse, WireError> {
+        self.response.ok_or_else(|| WireError::malformed("answer", "it is empty"))
+    }
+}
+
+fn same(left: &SchemaRef, right: &SchemaRef) -> bool {
+    Arc::ptr_eq(left, right) || left == right
+}
+
+fn json(what: &'static str, value: &impl Serialize) -> Result<Bytes, WireError> {
+    let text = serde_json::to_vec(value).map_err(|error| WireError::malformed(what, error))?;
+    Ok(text.into())
+}
+
+fn read<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, WireError> {
+    serde_json::from_slice(bytes).map_err(|error| WireError::malformed(what, error))
 }

@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 
 use super::{Encode, Frame, Objects, Shape, each_row};
+use crate::Completeness;
 use crate::api::value::{quoted, separate, type_name};
 use crate::search::rfc3339;
 
@@ -18,6 +19,33 @@ pub(super) struct Json {
 impl Json {
     pub(super) fn new(frame: Frame) -> Self {
         Self { objects: Objects::new(&frame.schema, frame.shape), frame, rows: 0 }
+    }
+}
+
+impl Json {
+    /// What is said only where there is something to say.
+    fn doubts(&self, out: &mut Vec<u8>) {
+        let Completeness { incomplete_since, estimated_by, .. } = &self.frame.completeness;
+        if !incomplete_since.is_empty() {
+            out.extend_from_slice(b",\"incomplete_since\":[");
+            for (index, (lane, since)) in incomplete_since.iter().enumerate() {
+                separate(index, out);
+                out.extend_from_slice(b"{\"lane\":");
+                quoted(lane, out);
+                out.extend_from_slice(b",\"since\":");
+                quoted(&rfc3339(*since).unwrap_or_default(), out);
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+        if !estimated_by.is_empty() {
+            out.extend_from_slice(b",\"estimated_by\":[");
+            for (index, partition) in estimated_by.iter().enumerate() {
+                separate(index, out);
+                quoted(partition, out);
+            }
+            out.push(b']');
+        }
     }
 }
 
@@ -70,6 +98,7 @@ impl Encode for Json {
             quoted(lane, out);
         }
         out.push(b']');
+        self.doubts(out);
         if truncated {
             out.extend_from_slice(b",\"truncated\":true");
         }
