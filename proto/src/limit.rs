@@ -53,6 +53,10 @@ pub const RESOURCE_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of one instrumentation scope, repeated in every row, too.
 pub const SCOPE_BYTES_MAX: usize = 32 * 1024;
 
+/// Bytes of a pushed service's name and of other texts that have a column of
+/// their own beside the attribute that holds them whole.
+pub const SHORT_TEXT_BYTES_MAX: usize = 1024;
+
 /// Bytes that one pushed request may become as columns. A resource is repeated
 /// in every row, so a small request can become large; what is beyond is
 /// rejected, and the client told.

@@ -12,10 +12,10 @@ mod tests;
 
 use self::json::{Annotation, Endpoint as SentEndpoint, Span};
 use super::Decoded;
-use super::columns::{AttributeSet, Budget, Endpoint, SpanColumns, Time};
+use super::columns::{AttributeSet, Budget, Endpoint, SpanColumns, Time, cut};
 use super::decoded::Account;
 use crate::DecodeError;
-use crate::limit::EVENT_BYTES_MAX;
+use crate::limit::{EVENT_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
 use crate::model::flags;
 use crate::schema::Table;
 use crate::schema::span::{kind, status};
@@ -114,7 +114,8 @@ impl Writer {
         columns.attributes.append(&[&self.tags]);
         let error = self.tags.iter().find(|(key, _)| *key == ERROR_TAG).map(|(_, value)| value);
         columns.status_code.append_option(error.map(|_| status::ERROR));
-        columns.status_message.append_option(error.flatten().filter(|text| !text.is_empty()));
+        let message = error.flatten().filter(|text| !text.is_empty());
+        columns.status_message.append_option(message.map(|text| cut(text, SHORT_TEXT_BYTES_MAX)));
         columns.trace_state.append_null();
         columns.scope_name.append_null();
         columns.scope_version.append_null();
@@ -130,7 +131,12 @@ impl Writer {
         }
         columns.events.end_row();
         columns.links.end_row();
-        if budget.is_limited() {
+        let long = |side: Option<&SentEndpoint<'_>>| {
+            let name = side.and_then(|side| side.service_name.as_deref());
+            name.is_some_and(|name| name.len() > SHORT_TEXT_BYTES_MAX)
+        };
+        let sides = [span.local_endpoint.as_ref(), span.remote_endpoint.as_ref()];
+        if budget.is_limited() || sides.into_iter().any(long) {
             marks |= flags::LIMITED;
         }
         columns.flags.append_value(marks);
@@ -176,7 +182,7 @@ impl Side {
         // Zipkin leaves out an address that is none.
         let ip = ips.filter_map(|text| text.parse::<std::net::IpAddr>().ok()).next();
         Ok(Self {
-            service_name: lower(endpoint.service_name.as_deref()),
+            service_name: lower(endpoint.service_name.as_deref().map(|name| cut(name, SHORT_TEXT_BYTES_MAX))),
             ip: ip.map(|ip| ip.to_canonical().to_string()),
             port,
         })

@@ -5,7 +5,7 @@ use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 
 use super::value::{push_attributes, push_value, write_text};
-use crate::limit::{RESOURCE_BYTES_MAX, SCOPE_BYTES_MAX};
+use crate::limit::{RESOURCE_BYTES_MAX, SCOPE_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
 use crate::wire::columns::{AttributeSet, Budget, cut};
 
 /// Has a column of its own in every table.
@@ -13,9 +13,6 @@ const SERVICE_NAME: &str = "service.name";
 
 /// Where a scope's attributes go, among those of its events.
 const SCOPE_PREFIX: &str = "otel.scope.";
-
-/// Bytes of a service's name that is kept; it becomes a column of every row.
-const SERVICE_NAME_BYTES_MAX: usize = 1024;
 
 /// Who produced the events.
 #[derive(Debug)]
@@ -38,7 +35,7 @@ impl Producer {
             if attribute.key == SERVICE_NAME && producer.service_name.is_none() {
                 let mut name = String::new();
                 write_text(&mut name, attribute.value.as_ref(), &mut budget);
-                let kept = cut(&name, SERVICE_NAME_BYTES_MAX).len();
+                let kept = cut(&name, SHORT_TEXT_BYTES_MAX).len();
                 producer.is_limited |= kept < name.len();
                 name.truncate(kept);
                 producer.service_name = Some(name).filter(|name| !name.is_empty());

@@ -15,17 +15,13 @@ use self::samples::{Sample, SampleColumns};
 use self::series::{Series, SeriesColumns};
 use super::context::{Producer, Scope};
 use super::value::push_attributes;
-use crate::limit::EVENT_BYTES_MAX;
+use crate::limit::{EVENT_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
 use crate::model::flags;
 use crate::schema::Table;
 use crate::schema::metric::{kind, temporality};
 use crate::wire::Decoded;
 use crate::wire::columns::{AttributeSet, Budget, Time};
 use crate::wire::decoded::Account;
-
-/// Bytes of a metric's name, unit and description; the name is a column of every
-/// sample.
-const NAME_BYTES_MAX: usize = 1024;
 
 /// Metric points to the columns of `metric_samples` and `metric_series`.
 pub fn metrics(request: ExportMetricsServiceRequest, observed_micros: i64) -> Decoded {
@@ -161,8 +157,8 @@ fn unfit_name(name: &str) -> Option<String> {
         return Some("a metric has no name".to_owned());
     }
     // Half a name would be another metric.
-    (name.len() > NAME_BYTES_MAX)
-        .then(|| format!("a metric's name is {} bytes, the limit is {NAME_BYTES_MAX}", name.len()))
+    (name.len() > SHORT_TEXT_BYTES_MAX)
+        .then(|| format!("a metric's name is {} bytes, the limit is {SHORT_TEXT_BYTES_MAX}", name.len()))
 }
 
 fn points(data: &Data) -> usize {

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
 use super::context::{Producer, Scope};
 use super::id::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
 use super::value::{push_attributes, push_count};
-use crate::limit::EVENT_BYTES_MAX;
+use crate::limit::{EVENT_BYTES_MAX, SHORT_TEXT_BYTES_MAX};
 use crate::model::flags;
 use crate::schema::Table;
 use crate::schema::span::{kind, status};
@@ -252,7 +252,7 @@ impl<'a> Sides<'a> {
 
 fn text(attribute: &KeyValue) -> Option<&str> {
     match attribute.value.as_ref()?.value.as_ref()? {
-        Value::StringValue(text) if !text.is_empty() && text.len() <= 1024 => Some(text),
+        Value::StringValue(text) if !text.is_empty() && text.len() <= SHORT_TEXT_BYTES_MAX => Some(text),
         _ => None,
     }
 }

@@ -2,11 +2,12 @@ use arrow_array::{RecordBatch, RecordBatchOptions, new_empty_array};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
     Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, number_data_point,
 };
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use proptest::prelude::*;
@@ -251,6 +252,30 @@ fn pieces_are_small_in_order_and_whole() {
             piece.iter().any(|(_, rows)| (0..rows.num_rows()).any(|row| cell(rows, "name", row) == large));
         assert!(has_large || encoded.payload.len() < 2 * BATCH_BYTES, "{} bytes", encoded.payload.len());
     }
+}
+
+#[test]
+fn the_largest_event_fits_into_a_message_of_one_mebibyte() {
+    let large = |key: &str| KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(Value::StringValue("x".repeat(2 << 20))) }),
+        key_strindex: 0,
+    };
+    let scope = InstrumentationScope { attributes: vec![large("s")], ..InstrumentationScope::default() };
+    let span = Span {
+        trace_id: vec![1; 16],
+        span_id: vec![2; 8],
+        start_time_unix_nano: 1,
+        attributes: vec![large("peer.service"), large("b")],
+        ..Span::default()
+    };
+    let scope_spans = vec![ScopeSpans { scope: Some(scope), spans: vec![span], ..ScopeSpans::default() }];
+    let resource = Resource { attributes: vec![large("r"), large("service.name")], ..Resource::default() };
+    let resource = ResourceSpans { resource: Some(resource), scope_spans, ..ResourceSpans::default() };
+    let decoded = otlp::traces(ExportTraceServiceRequest { resource_spans: vec![resource] }, OBSERVED);
+    let rows = number(&decoded.tables, 0, 0).unwrap();
+    let encoded = RowBatch::encode(&header(Codec::None), &[source(1, 0)], &rows);
+    assert!((900 << 10..1 << 20).contains(&encoded.payload.len()), "{} bytes", encoded.payload.len());
 }
 
 proptest! {

@@ -115,6 +115,25 @@ fn zero_empty_and_null_are_absent() {
 }
 
 #[test]
+fn what_is_too_long_is_cut_and_marked() {
+    let long = "x".repeat(2 * crate::limit::EVENT_BYTES_MAX);
+    let limited = (flags::LIMITED | flags::TIME_ASSUMED).to_string();
+    for field in [
+        format!(r#""localEndpoint": {{"serviceName": "{long}"}}"#),
+        format!(r#""name": "{long}""#),
+        format!(r#""tags": {{"error": "{long}"}}"#),
+        format!(r#""annotations": [{{"timestamp": 1, "value": "{long}"}}]"#),
+    ] {
+        let decoded = decode(with(&field).as_bytes(), OBSERVED).unwrap();
+        let spans = rows(&decoded, Table::Spans);
+        check(spans, 0, &[("flags", &limited)]);
+        let columns = ["service_name", "name", "attributes", "status_message", "events"];
+        let bytes: usize = columns.iter().map(|column| cell(spans, column, 0).len()).sum();
+        assert!(bytes < crate::limit::EVENT_BYTES_MAX + 2048, "{bytes}");
+    }
+}
+
+#[test]
 fn circles_are_undone() {
     let decoded =
         decode(with(r#""parentId": "0002", "kind": "CLIENT", "shared": true"#).as_bytes(), 0).unwrap();

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, RecordBatch};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use twox_hash::XxHash64;
 
-use super::NAME_BYTES_MAX;
+use crate::limit::SHORT_TEXT_BYTES_MAX;
 use crate::schema::Table;
 use crate::wire::columns::{AttributeSet, MapColumn, Time, append_text, cut, hash_text, time_column};
 use crate::wire::otlp::context::{Producer, Scope};
@@ -37,7 +37,7 @@ impl<'a> Series<'a> {
         producer: &'a mut Producer,
         scope: &'a mut Scope<'_>,
     ) -> Self {
-        let unit = cut(&metric.unit, NAME_BYTES_MAX);
+        let unit = cut(&metric.unit, SHORT_TEXT_BYTES_MAX);
         let mut hasher = XxHash64::with_seed(0);
         let monotonic = is_monotonic.map(|value| if value { "true" } else { "false" });
         for text in [Some(&*metric.name), Some(kind), Some(unit), temporality, monotonic] {
@@ -54,7 +54,7 @@ impl<'a> Series<'a> {
             temporality,
             is_monotonic,
             unit,
-            description: cut(&metric.description, NAME_BYTES_MAX),
+            description: cut(&metric.description, SHORT_TEXT_BYTES_MAX),
             producer,
             scope,
             hasher,
