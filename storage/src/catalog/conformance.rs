@@ -35,34 +35,34 @@ pub trait Store: Send + Sync {
 ///
 /// # Panics
 /// When a promise is broken.
-pub async fn suite<S: Store>(make: impl Fn() -> S) {
-    publishing::what_was_published_is_read_back(&make()).await;
-    publishing::covered_ranges_are_replaced_and_counted_per_source(&make()).await;
-    publishing::many_sources_fit_into_one_commit(&make()).await;
-    publishing::a_snapshot_holds_the_files_of_its_time(&make()).await;
-    publishing::gaps_and_layouts_are_kept(&make()).await;
-    publishing::reopening_keeps_everything(&make()).await;
-    publishing::a_refused_publication_leaves_nothing(&make()).await;
-    publishing::a_path_is_committed_or_given_up_never_both(&make()).await;
-    publishing::what_contradicts_itself_is_refused(&make()).await;
-    fencing::an_unexpected_offset_is_fenced(&make()).await;
-    fencing::an_older_epoch_is_fenced(&make()).await;
-    fencing::one_fenced_partition_refuses_the_whole_commit(&make()).await;
-    fencing::of_concurrent_publishers_exactly_one_wins(&make()).await;
-    fencing::publications_that_cross_do_not_wait_for_each_other(&make()).await;
-    lanes::lanes_are_as_of_what_is_stored(&make()).await;
-    lanes::lanes_are_guarded_by_the_fence(&make()).await;
-    lanes::a_dismissed_lane_is_forgotten(&make()).await;
-    leases::a_running_lease_keeps_others_out(&make()).await;
-    leases::renewal_keeps_the_epoch(&make()).await;
-    leases::a_released_lease_is_free_and_spent(&make()).await;
-    leases::of_concurrent_takers_exactly_one_wins(&make()).await;
-    leases::a_publication_and_a_taker_never_both_win(&make()).await;
-    members::members_are_those_whose_time_runs(&make()).await;
-    members::owners_are_found_by_their_address(&make()).await;
-    processes::an_empty_store_can_be_opened_by_several_at_once(&make()).await;
-    processes::two_processes_publish_at_once(&make()).await;
-    processes::a_snapshot_is_of_one_instant(&make()).await;
+pub async fn suite<S: Store>(make: impl AsyncFn() -> S) {
+    publishing::what_was_published_is_read_back(&make().await).await;
+    publishing::covered_ranges_are_replaced_and_counted_per_source(&make().await).await;
+    publishing::many_sources_fit_into_one_commit(&make().await).await;
+    publishing::a_snapshot_holds_the_files_of_its_time(&make().await).await;
+    publishing::gaps_and_layouts_are_kept(&make().await).await;
+    publishing::reopening_keeps_everything(&make().await).await;
+    publishing::a_refused_publication_leaves_nothing(&make().await).await;
+    publishing::a_path_is_committed_or_given_up_never_both(&make().await).await;
+    publishing::what_contradicts_itself_is_refused(&make().await).await;
+    fencing::an_unexpected_offset_is_fenced(&make().await).await;
+    fencing::an_older_epoch_is_fenced(&make().await).await;
+    fencing::one_fenced_partition_refuses_the_whole_commit(&make().await).await;
+    fencing::of_concurrent_publishers_exactly_one_wins(&make().await).await;
+    fencing::publications_that_cross_do_not_wait_for_each_other(&make().await).await;
+    lanes::lanes_are_as_of_what_is_stored(&make().await).await;
+    lanes::lanes_are_guarded_by_the_fence(&make().await).await;
+    lanes::a_dismissed_lane_is_forgotten(&make().await).await;
+    leases::a_running_lease_keeps_others_out(&make().await).await;
+    leases::renewal_keeps_the_epoch(&make().await).await;
+    leases::a_released_lease_is_free_and_spent(&make().await).await;
+    leases::of_concurrent_takers_exactly_one_wins(&make().await).await;
+    leases::a_publication_and_a_taker_never_both_win(&make().await).await;
+    members::members_are_those_whose_time_runs(&make().await).await;
+    members::owners_are_found_by_their_address(&make().await).await;
+    processes::an_empty_store_can_be_opened_by_several_at_once(&make().await).await;
+    processes::two_processes_publish_at_once(&make().await).await;
+    processes::a_snapshot_is_of_one_instant(&make().await).await;
 }
 
 /// One microsecond-second, for legible times.

@@ -11,13 +11,17 @@
 //! | between COMMIT and its answer | [`CatalogError::CommitUnknown`] | [`Catalog::progress`] waits until that commit has ended, and says how |
 //! | after the answer | the number of the commit | it is there: the answer comes after the log's fsync |
 
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/format.rs"]
 mod format;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/lease.rs"]
 mod lease;
 mod options;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/publish.rs"]
 mod publish;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/read.rs"]
 mod read;
 #[cfg(any(test, feature = "conformance"))]

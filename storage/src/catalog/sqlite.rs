@@ -6,12 +6,16 @@
 
 // The same text for every database, compiled for each: what it runs on is the
 // types below.
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/format.rs"]
 mod format;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/lease.rs"]
 mod lease;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/publish.rs"]
 mod publish;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/read.rs"]
 mod read;
 #[cfg(test)]
@@ -248,7 +252,7 @@ async fn connect_first(path: &Path, options: SqliteConnectOptions) -> Result<Sql
 
 /// True where SQLite says SQLITE_BUSY, or one of its kinds.
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 

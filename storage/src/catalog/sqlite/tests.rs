@@ -95,7 +95,7 @@ async fn flush(catalog: &dyn Catalog, from: Option<u64>, to: u64) -> Commit {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_keeps_every_promise_of_a_catalog() {
-    suite(File::new).await;
+    suite(async || File::new()).await;
 }
 
 #[tokio::test]
