@@ -1,13 +1,17 @@
 //! Objects: whole files under names that are never reused.
 //!
 //! [`Objects`] is the seam between a directory, [`LocalStore`], and a bucket,
-//! [`BucketStore`]; [`open()`] takes either by its URL. An object is put once, completely and durably, or not at all; nothing
-//! ever replaces one.
+//! [`BucketStore`]; [`open()`] takes either by its URL. An object is put once,
+//! completely and durably, or not at all; nothing ever replaces one.
 
 mod bucket;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod local;
 mod open;
 mod path;
+#[cfg(any(test, feature = "conformance"))]
+pub mod s3_server;
 
 use std::ops::Range;
 use std::sync::Arc;

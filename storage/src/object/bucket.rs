@@ -5,23 +5,24 @@
 //! large ones in parts, which become the object all at once. Requests that meet
 //! a 5xx, a 429 or a broken connection are repeated for a while.
 //!
-//! A put whose answer got lost may be done. It is looked for by name and size;
-//! if it was repeated and met itself, it counts as a name that is taken: the
-//! caller puts the rows again under another one, and the first is an orphan.
+//! A put whose answer got lost may be done, and a second attempt then finds the
+//! name taken, by itself: names are drawn once, so an object of that name and
+//! size is the one. Hence the put on condition is repeated here, where that is
+//! known, and not by the client below.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    ClientOptions, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig, WriteMultipart,
+    ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, RetryConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,10 @@ const PARTS_AT_ONCE: usize = 4;
 /// How long a request is repeated. The ingester goes on trying afterwards; a
 /// query has a deadline of its own.
 const REPEATED_FOR: Duration = Duration::from_secs(30);
+
+/// Between attempts: at first, and at most.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -75,6 +80,8 @@ impl fmt::Debug for S3Config {
 #[derive(Clone, Debug)]
 pub struct BucketStore {
     store: Arc<dyn ObjectStore>,
+    /// The same, and it repeats nothing.
+    once: Arc<dyn ObjectStore>,
 }
 
 impl BucketStore {
@@ -83,7 +90,7 @@ impl BucketStore {
     /// # Errors
     /// [`ObjectError::Open`] when the settings cannot work.
     pub fn open(bucket: &str, prefix: &str, config: &S3Config) -> Result<Self, ObjectError> {
-        let failed = |error: object_store::Error| ObjectError::Open {
+        let failed = |error: Error| ObjectError::Open {
             root: format!("s3://{bucket}/{prefix}").into(),
             reason: error.to_string(),
         };
@@ -92,8 +99,7 @@ impl BucketStore {
             .with_conditional_put(S3ConditionalPut::ETagMatch)
             .with_client_options(
                 ClientOptions::new().with_timeout(REQUEST).with_allow_http(config.allow_http),
-            )
-            .with_retry(RetryConfig { retry_timeout: REPEATED_FOR, ..RetryConfig::default() });
+            );
         if !config.endpoint.is_empty() {
             builder = builder.with_endpoint(&config.endpoint);
         }
@@ -106,39 +112,73 @@ impl BucketStore {
         if !config.secret_access_key.is_empty() {
             builder = builder.with_secret_access_key(&config.secret_access_key);
         }
-        let bucket = builder.build().map_err(failed)?;
-        let store: Arc<dyn ObjectStore> =
-            if prefix.is_empty() { Arc::new(bucket) } else { Arc::new(PrefixStore::new(bucket, prefix)) };
-        Ok(Self { store })
+        let build = |retry: RetryConfig| -> Result<Arc<dyn ObjectStore>, ObjectError> {
+            let bucket = builder.clone().with_retry(retry).build().map_err(failed)?;
+            Ok(if prefix.is_empty() { Arc::new(bucket) } else { Arc::new(PrefixStore::new(bucket, prefix)) })
+        };
+        Ok(Self {
+            store: build(RetryConfig { retry_timeout: REPEATED_FOR, ..RetryConfig::default() })?,
+            once: build(RetryConfig { max_retries: 0, ..RetryConfig::default() })?,
+        })
     }
 
-    async fn put(&self, path: &Path, content: Bytes) -> Result<(), object_store::Error> {
+    async fn put(&self, path: &Path, content: Bytes) -> Result<(), Error> {
         if content.len() <= PART_BYTES {
-            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            self.store.put_opts(path, PutPayload::from_bytes(content), create).await?;
-            return Ok(());
+            self.put_whole(path, content).await
+        } else {
+            self.put_parts(path, content).await
         }
-        if self.size(path).await?.is_some() {
-            return Err(object_store::Error::AlreadyExists {
-                path: path.to_string(),
-                source: "it is there".into(),
-            });
-        }
-        let upload = self.store.put_multipart(path).await?;
-        let mut parts = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        for start in (0..content.len()).step_by(PART_BYTES) {
-            parts.wait_for_capacity(PARTS_AT_ONCE).await?;
-            parts.put(content.slice(start..content.len().min(start + PART_BYTES)));
-        }
-        // Aborts by itself when a part or the completion fails.
-        parts.finish().await?;
-        Ok(())
     }
 
-    async fn size(&self, path: &Path) -> Result<Option<u64>, object_store::Error> {
+    async fn put_whole(&self, path: &Path, content: Bytes) -> Result<(), Error> {
+        let started = Instant::now();
+        let mut pause = PAUSE_MIN;
+        let mut may_be_done = false;
+        loop {
+            let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let error = match self.once.put_opts(path, PutPayload::from_bytes(content.clone()), create).await
+            {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if matches!(error, Error::AlreadyExists { .. }) {
+                let is_ours = may_be_done && self.size(path).await? == Some(content.len() as u64);
+                return if is_ours { Ok(()) } else { Err(error) };
+            }
+            if !is_passing(&error) || started.elapsed() + pause > REPEATED_FOR {
+                return Err(error);
+            }
+            may_be_done = true;
+            tokio::time::sleep(pause).await;
+            pause = (2 * pause).min(PAUSE_MAX);
+        }
+    }
+
+    async fn put_parts(&self, path: &Path, content: Bytes) -> Result<(), Error> {
+        if self.size(path).await?.is_some() {
+            return Err(Error::AlreadyExists { path: path.to_string(), source: "it is there".into() });
+        }
+        let mut upload = self.store.put_multipart(path).await?;
+        let starts = (0..content.len()).step_by(PART_BYTES);
+        let slice = |start: usize| content.slice(start..content.len().min(start + PART_BYTES));
+        let parts: Vec<_> = starts.map(|start| upload.put_part(slice(start).into())).collect();
+        let sent = stream::iter(parts).buffer_unordered(PARTS_AT_ONCE).try_collect::<()>().await;
+        let outcome = match sent {
+            Ok(()) => upload.complete().await.map(drop),
+            Err(error) => Err(error),
+        };
+        if outcome.is_err() {
+            // Parts that stay are paid for. An upload that was completed after
+            // all is refused this, and stays.
+            let _ = upload.abort().await;
+        }
+        outcome
+    }
+
+    async fn size(&self, path: &Path) -> Result<Option<u64>, Error> {
         match self.store.head(path).await {
             Ok(found) => Ok(Some(found.size)),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -151,18 +191,18 @@ impl Objects for BucketStore {
         let bytes = content.len() as u64;
         let error = match self.put(&place, content).await {
             Ok(()) => return Ok(()),
+            Err(Error::AlreadyExists { .. }) => return Err(ObjectError::Exists(path.to_owned())),
             Err(error) => error,
         };
-        match (&error, self.size(&place).await) {
-            (object_store::Error::AlreadyExists { .. }, _) => Err(ObjectError::Exists(path.to_owned())),
-            (_, Ok(Some(found))) if found == bytes => Ok(()),
+        match self.size(&place).await {
+            Ok(Some(found)) if found == bytes => Ok(()),
             _ => Err(ObjectError::Store { step: "put", path: path.to_owned(), source: error }),
         }
     }
 
     async fn delete(&self, path: &str) -> Result<(), ObjectError> {
         match self.store.delete(&parse(path)?).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(source) => Err(ObjectError::Store { step: "delete", path: path.to_owned(), source }),
         }
     }
@@ -193,10 +233,10 @@ impl Objects for BucketStore {
         let place = parse(path)?;
         let bytes = self.size(&place).await.map_err(failed("read", path))?;
         let bytes = bytes.ok_or_else(|| ObjectError::Missing(path.to_owned()))?;
-        if range.end > bytes {
+        if range.end > bytes || range.start > range.end {
             return Err(ObjectError::BeyondEnd { path: path.to_owned(), bytes, end: range.end });
         }
-        if range.start >= range.end {
+        if range.is_empty() {
             return Ok(Bytes::new());
         }
         self.store.get_range(&place, range).await.map_err(failed("read", path))
@@ -207,6 +247,12 @@ impl Objects for BucketStore {
     }
 }
 
+/// True when the same request may succeed later.
+fn is_passing(error: &Error) -> bool {
+    // What the store refuses for good has a kind of its own.
+    matches!(error, Error::Generic { .. })
+}
+
 fn parse(path: &str) -> Result<Path, ObjectError> {
     let is_plain = path.split('/').all(|name| !name.is_empty() && !name.starts_with('.'));
     match Path::parse(path) {
@@ -215,10 +261,13 @@ fn parse(path: &str) -> Result<Path, ObjectError> {
     }
 }
 
-fn failed(step: &'static str, path: &str) -> impl FnOnce(object_store::Error) -> ObjectError {
+fn failed(step: &'static str, path: &str) -> impl FnOnce(Error) -> ObjectError {
     let path = path.to_owned();
     move |source| match source {
-        object_store::Error::NotFound { .. } => ObjectError::Missing(path),
+        Error::NotFound { .. } => ObjectError::Missing(path),
         source => ObjectError::Store { step, path, source },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,8 +91,12 @@ impl LocalStore {
         let directory = target.parent().unwrap_or(&self.root);
         DirBuilder::new().recursive(true).create(directory).map_err(disk("create", directory))?;
         match fs::hard_link(&incoming.0, &target) {
+            // On a network's file system an answer can get lost, and the second
+            // attempt meets the first: then the content has two names already.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(ObjectError::Exists(path.to_owned()));
+                if file.metadata().map_err(disk("name", &target))?.nlink() < 2 {
+                    return Err(ObjectError::Exists(path.to_owned()));
+                }
             }
             linked => linked.map_err(disk("name", &target))?,
         }
