@@ -29,6 +29,7 @@ mod consumer;
 mod contact;
 mod delivery;
 mod error;
+mod lag;
 mod log;
 mod message;
 mod metrics;

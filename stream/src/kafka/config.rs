@@ -172,7 +172,9 @@ impl KafkaSasl {
         }
         match std::fs::read_to_string(&self.password_file) {
             Ok(text) => Ok(text.trim_end_matches(['\r', '\n']).to_owned()),
-            Err(source) => Err(KafkaError::Password { path: self.password_file.clone(), source }),
+            Err(source) => {
+                Err(KafkaError::File { key: "sasl.password_file", path: self.password_file.clone(), source })
+            }
         }
     }
 }

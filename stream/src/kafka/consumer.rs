@@ -10,15 +10,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rdkafka::Offset as RdOffset;
-use rdkafka::consumer::{CommitMode, Consumer};
-use rdkafka::error::KafkaError as RdError;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::contact::Contact;
+use super::lag::Lag;
 use super::metrics::KafkaMetrics;
-use super::place::{self, Client, Place, Trouble};
+use super::place::{self, Client, Place};
 use super::producer::{blocking, kafka_index};
 use super::topics::{Counts, METADATA_WAIT, is_missing};
 use super::{KafkaConfig, settings};
@@ -28,8 +28,20 @@ use crate::{Offset, Partition, ReadError, ReadLimit, StoredRecord, Topic, Waterm
 /// may wait; also for records that are known to be there.
 const ANSWER_WAIT: Duration = Duration::from_secs(2);
 
+/// How often a partition is asked where it ends before what lies behind is
+/// called lost, and how long between: the leader that has just taken over may
+/// not know yet how far records are acknowledged.
+const END_LOOKS: u32 = 3;
+const END_INTERVAL: Duration = Duration::from_millis(300);
+
+/// What librdkafka is heard out for in one go.
+const EVENTS: u32 = 64;
+
 /// A partition that nobody reads for so long is given up.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// A place, held alone.
+type Held = tokio::sync::OwnedMutexGuard<Place>;
 
 /// Reads.
 pub(super) struct Consuming {
@@ -39,14 +51,14 @@ pub(super) struct Consuming {
     metrics: KafkaMetrics,
     client: OnceCell<Arc<Client>>,
     places: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Place>>>>,
-    /// How far rows are stored, not yet told to the group.
-    stored: Mutex<HashMap<Partition, Offset>>,
+    lag: Lag,
 }
 
 impl Consuming {
     pub(super) fn new(config: KafkaConfig, contact: Contact, counts: Counts, metrics: KafkaMetrics) -> Self {
-        let (client, places, stored) = (OnceCell::new(), Mutex::default(), Mutex::default());
-        Self { config, contact, counts, metrics, client, places, stored }
+        let (client, places) = (OnceCell::new(), Mutex::default());
+        let lag = Lag::new(config.clone(), contact.clone());
+        Self { config, contact, counts, metrics, client, places, lag }
     }
 
     pub(super) async fn read(
@@ -64,16 +76,9 @@ impl Consuming {
         let place = self.place(&client, partition)?;
         let mut place = place.lock_owned().await;
         if !place.is_at(from) {
-            let held = self.range(&client, partition, answer_wait).await?;
-            check_range(partition, from, held)?;
+            let held = self.range_with(&client, partition, from, answer_wait).await?;
             self.metrics.restarts.inc();
-            let put = {
-                let client = client.clone();
-                blocking(move || (place.put(&client, from), place)).await
-            };
-            let (put, moved) = put.map_err(|reason| self.unavailable(reason))?;
-            put.map_err(|error| self.unavailable(self.contact.reason(&error)))?;
-            place = moved;
+            place = self.put(&client, place, from).await?;
             // Known to be there: a read that may not wait does, for them.
             if from < held.end {
                 deadline = deadline.max(Instant::now() + ANSWER_WAIT);
@@ -90,19 +95,17 @@ impl Consuming {
                         .inc_by(records.iter().map(|it| it.record.payload.len() as u64).sum());
                     return Ok(records);
                 }
-                Err(trouble) => {
+                Err(RDKafkaErrorCode::BadMessage) if place.is_damaged_again(from) => {
+                    return Err(self.pass(&client, partition, place, from).await);
+                }
+                Err(code) => {
                     place.begin_anew();
-                    return Err(self.explain(&client, partition, from, trouble).await);
+                    return Err(self.explain(&client, partition, from, code).await);
                 }
             }
             if !place.wait(deadline).await {
                 break;
             }
-        }
-        if place.is_damaged() {
-            return Err(
-                self.unavailable(format!("the brokers' records of {partition} from {from} on are damaged"))
-            );
         }
         if self.contact.is_away() {
             return Err(self.unavailable(format!("{}: no answer", self.contact.brokers())));
@@ -124,23 +127,26 @@ impl Consuming {
 
     /// Remembers, for lag tools, how far rows are stored.
     pub(super) fn stored_to(&self, partition: &Partition, before: Offset) {
-        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.insert(partition.clone(), before);
+        self.lag.stored_to(partition, before);
     }
 
     /// Hears what librdkafka has to say; to be called often.
     pub(super) fn serve(&self) {
         // Without a client there is nothing to hear.
         if let Some(client) = self.client.get() {
-            // Records come through the partitions' queues; errors are heard by
-            // the context on the way.
-            while client.poll(Duration::ZERO).is_some() {}
+            // Records come through the partitions' queues; errors and log lines
+            // are heard by the context on the way, the latter without a result.
+            for _ in 0..EVENTS {
+                client.poll(Duration::ZERO);
+            }
         }
+        self.lag.serve();
     }
 
     /// Gives up partitions that nobody reads, and tells the group how far rows
     /// are stored; to be called now and then. Blocks for a moment.
     pub(super) fn tidy(&self) {
+        self.lag.tell();
         let Some(client) = self.client.get() else { return };
         let places: Vec<_> = self.places().values().cloned().collect();
         for place in places {
@@ -151,16 +157,25 @@ impl Consuming {
                 tracing::debug!(%error, "a partition that nobody reads was not given up");
             }
         }
-        let stored = std::mem::take(&mut *self.stored.lock().unwrap_or_else(PoisonError::into_inner));
-        if stored.is_empty() || self.contact.is_away() {
-            return;
-        }
-        let offsets = stored.iter().map(|(partition, before)| {
-            (partition, RdOffset::Offset(i64::try_from(before.0).unwrap_or(i64::MAX)))
-        });
-        let told = place::list(offsets).and_then(|list| client.commit(&list, CommitMode::Async));
-        if let Err(error) = told {
-            tracing::debug!(%error, group = self.config.group, "lag tools were not told how far rows are stored");
+    }
+
+    /// What the partition holds, if `from` lies in it or at its end.
+    async fn range_with(
+        &self,
+        client: &Arc<Client>,
+        partition: &Partition,
+        from: Offset,
+        wait: Duration,
+    ) -> Result<Watermarks, ReadError> {
+        let mut looks = 1;
+        loop {
+            let held = self.range(client, partition, wait).await?;
+            match check_range(partition, from, held) {
+                Ok(()) => return Ok(held),
+                Err(ReadError::AboveEnd { .. }) if looks < END_LOOKS => looks += 1,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(END_INTERVAL).await;
         }
     }
 
@@ -223,36 +238,83 @@ impl Consuming {
         }
     }
 
+    /// Puts the place there. It travels, so that a caller who goes away does
+    /// not leave it half way.
+    async fn put(&self, client: &Arc<Client>, mut place: Held, from: Offset) -> Result<Held, ReadError> {
+        let client = client.clone();
+        let put = blocking(move || (place.put(&client, from), place)).await;
+        let (put, place) = put.map_err(|reason| self.unavailable(reason))?;
+        put.map_err(|error| self.unavailable(self.contact.reason(&error)))?;
+        Ok(place)
+    }
+
+    /// Finds where reading can go on behind a damaged batch. librdkafka does
+    /// not come past it by itself, and how long it is stands in what is damaged:
+    /// so offset after offset is tried, until one is not in it.
+    async fn pass(
+        &self,
+        client: &Arc<Client>,
+        partition: &Partition,
+        place: Held,
+        from: Offset,
+    ) -> ReadError {
+        match self.next_readable(client, partition, place, from).await {
+            Ok(next) => ReadError::Corrupt {
+                partition: partition.clone(),
+                path: self.contact.brokers().into(),
+                from,
+                next,
+                reason: "the checksum of a batch is wrong".to_owned(),
+            },
+            Err(error) => error,
+        }
+    }
+
+    async fn next_readable(
+        &self,
+        client: &Arc<Client>,
+        partition: &Partition,
+        mut place: Held,
+        from: Offset,
+    ) -> Result<Offset, ReadError> {
+        let end = self.range(client, partition, METADATA_WAIT).await?.end;
+        let mut next = from.next();
+        while next < end {
+            place = self.put(client, place, next).await?;
+            let deadline = Instant::now() + METADATA_WAIT;
+            let taken = loop {
+                match place.take(1) {
+                    Ok(records) if records.is_empty() && place.wait(deadline).await => {}
+                    taken => break taken,
+                }
+            };
+            place.begin_anew();
+            match taken {
+                Ok(records) if records.is_empty() => {
+                    return Err(self.unavailable(format!("{partition} at {next}: no answer")));
+                }
+                Ok(_) => return Ok(next),
+                Err(RDKafkaErrorCode::BadMessage) => next = next.next(),
+                Err(code) => return Err(self.explain(client, partition, next, code).await),
+            }
+        }
+        Ok(end)
+    }
+
     /// What the trouble means, by what the brokers hold now.
     async fn explain(
         &self,
         client: &Arc<Client>,
         partition: &Partition,
         from: Offset,
-        trouble: Trouble,
+        code: RDKafkaErrorCode,
     ) -> ReadError {
-        let code = match trouble {
-            Trouble::DamagedBefore(next) => {
-                return ReadError::Corrupt {
-                    partition: partition.clone(),
-                    path: self.contact.brokers().into(),
-                    from,
-                    next,
-                    reason: "the checksum of a batch is wrong".to_owned(),
-                };
-            }
-            Trouble::Code(code) => code,
-        };
         if is_missing(code) {
             self.counts.forget(&partition.topic);
         }
-        let held = match self.range(client, partition, METADATA_WAIT).await {
-            Ok(held) => held,
-            Err(error) => return error,
-        };
-        match check_range(partition, from, held) {
+        match self.range_with(client, partition, from, METADATA_WAIT).await {
             Err(error) => error,
-            Ok(()) => self.unavailable(format!("{partition} at {from}: {code}")),
+            Ok(_) => self.unavailable(format!("{partition} at {from}: {code}")),
         }
     }
 

@@ -66,7 +66,12 @@ impl Contact {
         let trouble = self.state().trouble.clone();
         match (is_silence(code), trouble) {
             (true, Some(trouble)) => format!("{}: {trouble}", self.brokers()),
-            (true, None) => format!("{}: no answer", self.brokers()),
+            (true, None) => {
+                format!(
+                    "{}: no answer; is it a Kafka, and does it speak TLS or not as configured?",
+                    self.brokers()
+                )
+            }
             (false, _) => code.map_or_else(|| error.to_string(), |code| code.to_string()),
         }
     }

@@ -18,9 +18,11 @@ pub enum KafkaError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The password cannot be read.
-    #[error("kafka: cannot read the password from {path}")]
-    Password {
+    /// A file that a setting names cannot be read.
+    #[error("kafka: cannot read {path}, which {key} names")]
+    File {
+        /// The key, below `kafka`.
+        key: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's error.

@@ -32,21 +32,11 @@ pub(super) struct Place {
     next: Option<Offset>,
     /// Librdkafka fetches it.
     is_fetched: bool,
-    /// A batch was skipped because its checksum failed; where it ends shows
-    /// when the next record comes.
-    is_damaged: bool,
+    /// A checksum failed there. Once may be the network's fault.
+    damaged: Option<Offset>,
     /// Came behind records that were answered first.
     trouble: Option<RDKafkaErrorCode>,
     read_at: Instant,
-}
-
-/// Why nothing can be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// Librdkafka says so; reading must be begun anew.
-    Code(RDKafkaErrorCode),
-    /// What lies before this offset is damaged.
-    DamagedBefore(Offset),
 }
 
 impl Place {
@@ -64,7 +54,7 @@ impl Place {
             bell,
             next: None,
             is_fetched: false,
-            is_damaged: false,
+            damaged: None,
             trouble: None,
             read_at: Instant::now(),
         })
@@ -88,7 +78,7 @@ impl Place {
     /// Fetches no more, and gives free what was read ahead. Blocks for a
     /// moment.
     pub(super) fn release(&mut self, client: &Client) -> Result<(), RdError> {
-        (self.next, self.trouble, self.is_damaged) = (None, None, false);
+        (self.next, self.trouble) = (None, None);
         if std::mem::take(&mut self.is_fetched) {
             client.incremental_unassign(&self.list(RdOffset::Invalid)?)?;
         }
@@ -100,6 +90,11 @@ impl Place {
         self.next = None;
     }
 
+    /// A checksum failed there: true when it is the second time.
+    pub(super) fn is_damaged_again(&mut self, at: Offset) -> bool {
+        self.damaged.replace(at) == Some(at)
+    }
+
     /// Nobody has read it for so long, and it is fetched.
     pub(super) fn is_idle(&self, time: Duration) -> bool {
         self.is_fetched && self.read_at.elapsed() > time
@@ -108,40 +103,34 @@ impl Place {
     /// What is there, in order, up to so many bytes and at least one record if
     /// there is one. Does not wait, so that no caller who goes away takes
     /// records with it.
-    pub(super) fn take(&mut self, bytes: usize) -> Result<Vec<StoredRecord>, Trouble> {
+    ///
+    /// # Errors
+    /// What librdkafka says; reading must be begun anew.
+    pub(super) fn take(&mut self, bytes: usize) -> Result<Vec<StoredRecord>, RDKafkaErrorCode> {
         self.read_at = Instant::now();
         let Some(mut next) = self.next else { return Ok(Vec::new()) };
         if let Some(code) = self.trouble.take() {
-            return Err(Trouble::Code(code));
+            return Err(code);
         }
         let (mut records, mut taken) = (Vec::new(), 0);
         while records.is_empty() || taken < bytes {
             let Some(result) = self.queue.poll(Duration::ZERO) else { break };
             match result.map(|message| stored(&message)) {
                 Ok(record) if record.offset < next => {}
-                Ok(record) if self.is_damaged && record.offset > next => {
-                    return Err(Trouble::DamagedBefore(record.offset));
-                }
                 Ok(record) => {
-                    self.is_damaged = false;
                     next = record.offset.next();
                     self.next = Some(next);
                     taken += record.record.payload.len();
                     records.push(record);
                 }
-                Err(error) => match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
-                    RDKafkaErrorCode::BadMessage => {
-                        self.is_damaged = true;
-                        if !records.is_empty() {
-                            break;
-                        }
+                Err(error) => {
+                    let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                    if records.is_empty() {
+                        return Err(code);
                     }
-                    code if records.is_empty() => return Err(Trouble::Code(code)),
-                    code => {
-                        self.trouble = Some(code);
-                        break;
-                    }
-                },
+                    self.trouble = Some(code);
+                    break;
+                }
             }
         }
         Ok(records)
@@ -156,11 +145,6 @@ impl Place {
         // Whether it rang or not: the queue is looked at.
         let _ = timeout(left.min(LOOK_INTERVAL), self.bell.notified()).await;
         true
-    }
-
-    /// Records were found damaged and none has come since.
-    pub(super) fn is_damaged(&self) -> bool {
-        self.is_damaged
     }
 
     fn list(&self, offset: RdOffset) -> Result<TopicPartitionList, RdError> {

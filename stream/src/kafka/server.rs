@@ -266,7 +266,8 @@ impl Drop for KafkaServer {
 
 impl KafkaOptions {
     fn lines(&self, ports: Ports) -> Vec<String> {
-        let mut lines = Vec::new();
+        // Tests write records of any time; retention is what they ask for.
+        let mut lines = vec!["log.retention.ms=-1".to_owned()];
         if let Some(secured) = &self.secured {
             let Ports { plain, controller, secured: port } = ports;
             let local = "127.0.0.1";

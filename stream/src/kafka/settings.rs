@@ -5,12 +5,14 @@
 //! whose offset is gone, and counts what it handed out as processed. None of
 //! them is left to chance here.
 
+use std::fs::File;
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use weir_runtime::ByteSize;
 
 use super::config::is_set;
-use super::{KafkaConfig, KafkaError, SaslMechanism};
+use super::{KafkaConfig, KafkaError, KafkaTls, SaslMechanism};
 
 /// A setting: its name, its value, and why.
 pub type Setting = (&'static str, &'static str, &'static str);
@@ -86,7 +88,11 @@ pub const CONSUMER: &[Setting] = &[
         "a full queue is looked at again at once; the default of 1 s stops a reader that catches up",
     ),
     ("fetch.error.backoff.ms", "200", "after an error of one partition"),
-    ("queued.min.messages", "1000000", "how much is read ahead is bounded by bytes, not by count"),
+    (
+        "queued.min.messages",
+        "10000",
+        "what is read ahead is bounded by bytes; by count only so that errors do not pile up while nobody reads",
+    ),
 ];
 
 /// Settings that depend on the configuration, for every client.
@@ -107,7 +113,7 @@ pub(super) fn common(config: &KafkaConfig) -> Result<ClientConfig, KafkaError> {
     };
     client.set("security.protocol", protocol);
     if config.tls.enabled {
-        set_tls(&mut client, config);
+        set_tls(&mut client, &config.tls)?;
     }
     if sasl {
         client.set("sasl.mechanism", config.sasl.mechanism.name());
@@ -145,22 +151,43 @@ fn set_all(client: &mut ClientConfig, settings: &[Setting]) {
     }
 }
 
-fn set_tls(client: &mut ClientConfig, config: &KafkaConfig) {
-    let tls = &config.tls;
-    let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+fn set_tls(client: &mut ClientConfig, tls: &KafkaTls) -> Result<(), KafkaError> {
     // OpenSSL is built in and does not know the host's directories.
-    client.set("ssl.ca.location", if is_set(&tls.ca) { text(&tls.ca) } else { "probe".to_owned() });
-    if is_set(&tls.certificate) {
-        client.set("ssl.certificate.location", text(&tls.certificate));
-        client.set("ssl.key.location", text(&tls.key));
+    client.set("ssl.ca.location", "probe");
+    let files = [
+        ("tls.ca", "ssl.ca.location", &tls.ca),
+        ("tls.certificate", "ssl.certificate.location", &tls.certificate),
+        ("tls.key", "ssl.key.location", &tls.key),
+    ];
+    for (key, setting, path) in files {
+        if is_set(path) {
+            // Librdkafka would not say which file is missing.
+            File::open(path).map_err(|source| KafkaError::File { key, path: path.clone(), source })?;
+            client.set(setting, path.to_string_lossy());
+        }
     }
     if !tls.key_password.is_empty() {
         client.set("ssl.key.password", &tls.key_password);
     }
     let check = if tls.any_hostname { "none" } else { "https" };
     client.set("ssl.endpoint.identification.algorithm", check);
+    Ok(())
 }
 
 fn kib(bytes: ByteSize) -> String {
     bytes.0.div_ceil(1024).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_page_has_every_setting() {
+        let page = include_str!("../../../docs/kafka.md");
+        for (name, value, why) in [COMMON, PRODUCER, CONSUMER].concat() {
+            let row = format!("| `{name}` | `{value}` | {why} |");
+            assert!(page.contains(&row), "docs/kafka.md lacks: {row}");
+        }
+    }
 }

@@ -10,7 +10,8 @@ async fn keeps_the_promises_of_an_event_log() {
     let brokers = brokers().await;
     suite(|| async {
         let (log, topic) = with_topic(&brokers, PARTITIONS).await;
-        Subject { append: Arc::new(log.clone()), subscribe: Arc::new(log), topic, keep: Box::new(()) }
+        let subscribe = Arc::new(log.clone());
+        Subject { append: Arc::new(log), subscribe, topic, keep: Box::new(()) }
     })
     .await;
 }
