@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::command;
 
-/// An event-driven pipeline for logs: nothing lost silently.
+/// An event-driven pipeline for logs, metrics and traces: nothing lost silently.
 #[derive(Debug, Parser)]
 #[command(
     name = "weir",
@@ -47,7 +47,9 @@ enum Command {
         file: PathBuf,
     },
     /// Run everything on a temporary directory with a simulated shop as workload.
-    #[command(before_help = "Example:\n  weir demo\n  weir demo --for 30s --json")]
+    #[command(
+        before_help = "Example:\n  weir demo\n  weir demo --for 30s --json\n  weir demo --split --kafka 127.0.0.1:9092 --postgres postgres://weir@127.0.0.1/weir"
+    )]
     Demo(DemoArgs),
     /// The query worker: started by `weir query` and `weir all`.
     #[command(hide = true)]
@@ -88,6 +90,10 @@ pub struct NodeArgs {
     /// Allow an address that other hosts can reach, without credentials.
     #[arg(long)]
     pub insecure: bool,
+    /// End when the process that started this one ends: for a parent that
+    /// holds the other end of its standard input.
+    #[arg(long, hide = true)]
+    pub exit_with_parent: bool,
 }
 
 /// A question to a running Weir.
@@ -135,6 +141,17 @@ pub struct DemoArgs {
     /// The address to serve on; a free port is taken when it is in use.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9700")]
     pub listen: String,
+    /// Run an agent, two ingesters and two query services as processes of their
+    /// own, on the Kafka and the Postgres given.
+    #[arg(long, requires = "kafka", requires = "postgres")]
+    pub split: bool,
+    /// With --split: Kafka's brokers.
+    #[arg(long, value_name = "HOST:PORT", requires = "split")]
+    pub kafka: Option<String>,
+    /// With --split: the catalog's database, for example
+    /// postgres://user@127.0.0.1/weir.
+    #[arg(long, value_name = "URL", requires = "split")]
+    pub postgres: Option<String>,
 }
 
 /// Parses the command line, runs it, and says how it went.

@@ -22,6 +22,21 @@ pub struct Config {
     pub listen: String,
     /// Allow an address that other hosts can reach, without credentials.
     pub insecure: bool,
+    /// Ports on the host of `listen` that serve the same as it does, where they
+    /// are free: those that OTLP's and Zipkin's clients try by themselves.
+    pub aliases: Vec<u16>,
+    /// `HOST:PORT` under which the other processes reach this one. Empty: the
+    /// address it serves on.
+    pub advertise: String,
+    /// The catalog. Empty: a SQLite file in the data directory, for one host.
+    /// `postgres://USER:PASSWORD@HOST/DATABASE` for several.
+    pub catalog: String,
+    /// Where the tables' files are kept. Empty: in the data directory. A path
+    /// or `file:///PATH` of a directory that every host sees, or
+    /// `s3://BUCKET/PREFIX`.
+    pub objects: String,
+    /// How the bucket of `objects` is reached.
+    pub s3: S3Section,
     /// The event log.
     pub log: LogConfig,
     /// The agent.
@@ -32,19 +47,29 @@ pub struct Config {
     pub query: QuerySection,
 }
 
-/// The event log on disk.
+/// The event log: on Kafka where brokers are named, else on this disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// Begins the topics' names: `weir` makes `weir.logs`.
     pub topic_prefix: String,
-    /// Partitions of a new topic.
+    /// Partitions of a new topic; at least as many as ingesters.
     pub partitions: u32,
-    /// A segment file is closed at this size; whole segments are what trimming
-    /// deletes.
+    /// Kafka.
+    pub kafka: KafkaSection,
+    /// On disk, a segment file is closed at this size; whole segments are what
+    /// trimming deletes.
     pub segment_bytes: ByteSize,
 }
 
+#[cfg(any(feature = "agent", feature = "ingest"))]
+type KafkaSection = weir_stream::kafka::KafkaConfig;
+#[cfg(not(any(feature = "agent", feature = "ingest")))]
+type KafkaSection = OtherRole;
+#[cfg(any(feature = "ingest", feature = "query"))]
+type S3Section = weir_storage::object::S3Config;
+#[cfg(not(any(feature = "ingest", feature = "query")))]
+type S3Section = OtherRole;
 #[cfg(feature = "agent")]
 type AgentSection = weir_agent::Config;
 #[cfg(not(feature = "agent"))]
@@ -68,6 +93,11 @@ impl Default for Config {
             data: "weir-data".into(),
             listen: String::new(),
             insecure: false,
+            aliases: vec![4317, 4318, 9411],
+            advertise: String::new(),
+            catalog: String::new(),
+            objects: String::new(),
+            s3: S3Section::default(),
             log: LogConfig::default(),
             agent: AgentSection::default(),
             ingest: IngestSection::default(),
@@ -78,7 +108,12 @@ impl Default for Config {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { topic_prefix: "weir".to_owned(), partitions: 1, segment_bytes: ByteSize::mib(128) }
+        Self {
+            topic_prefix: "weir".to_owned(),
+            partitions: 1,
+            kafka: KafkaSection::default(),
+            segment_bytes: ByteSize::mib(128),
+        }
     }
 }
 
@@ -115,6 +150,10 @@ impl Config {
         }
         if !self.listen.is_empty() {
             self.listen_address(9700)?;
+        }
+        #[cfg(any(feature = "agent", feature = "ingest"))]
+        if !self.log.kafka.brokers.is_empty() {
+            self.log.kafka.validate()?;
         }
         #[cfg(any(feature = "agent", feature = "ingest"))]
         weir_stream::Topic::new(&format!("{}.logs", self.log.topic_prefix)).context("log.topic_prefix")?;
@@ -238,14 +277,18 @@ mod tests {
         let documented: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
         let tree = serde_json::to_value(Config::default()).unwrap();
         let keys = weir_runtime::config::keys(&tree, "WEIR_").unwrap();
+        let mut missing = Vec::new();
         for key in &keys {
             // How the page shows what is not set.
             let value = key.value.trim_matches('"');
             let is_empty = matches!(value, "" | "null" | "[]");
             let default = if is_empty { " ".to_owned() } else { format!(" `{value}` ") };
             let start = format!("| `{}` | `{}` |{default}|", key.path.join("."), key.variable);
-            assert!(documented.iter().any(|line| line.starts_with(&start)), "no line starts with {start}");
+            if !documented.iter().any(|line| line.starts_with(&start)) {
+                missing.push(start);
+            }
         }
+        assert!(missing.is_empty(), "no lines start with\n{}", missing.join("\n"));
         assert_eq!(documented.len(), keys.len(), "the page names a key that is none");
     }
 

@@ -59,12 +59,18 @@ impl Client {
 
     /// `GET path`.
     pub async fn get(&self, path: &str, accept: &str) -> Result<Response> {
-        self.send(Method::GET, path, accept, None).await
+        self.send(Method::GET, path, &[(ACCEPT.as_str(), accept)], Bytes::new()).await
+    }
+
+    /// `POST path` with these headers and this body.
+    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Response> {
+        self.send(Method::POST, path, headers, body).await
     }
 
     /// `POST /api/v1/sql` with the statement as plain text.
     pub async fn sql(&self, query: &str, accept: &str) -> Result<Response> {
-        self.send(Method::POST, "/api/v1/sql", accept, Some(("text/plain", query.to_owned().into()))).await
+        let headers = [(ACCEPT.as_str(), accept), (CONTENT_TYPE.as_str(), "text/plain")];
+        self.post("/api/v1/sql", &headers, query.to_owned().into()).await
     }
 
     /// The rows of a statement as JSON values.
@@ -84,10 +90,10 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        accept: &str,
-        body: Option<(&str, Bytes)>,
+        headers: &[(&str, &str)],
+        body: Bytes,
     ) -> Result<Response> {
-        let exchange = self.exchange(method, path, accept, body);
+        let exchange = self.exchange(method, path, headers, body);
         tokio::time::timeout(TIMEOUT, exchange)
             .await
             .with_context(|| format!("{} did not answer within {TIMEOUT:?}", self.authority))?
@@ -97,23 +103,20 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        accept: &str,
-        body: Option<(&str, Bytes)>,
+        headers: &[(&str, &str)],
+        body: Bytes,
     ) -> Result<Response> {
         let stream = TcpStream::connect(&self.authority)
             .await
             .with_context(|| format!("cannot reach Weir at {}: is it running?", self.authority))?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let mut request =
-            Request::builder().method(method).uri(path).header(HOST, &self.authority).header(ACCEPT, accept);
-        let mut content = Bytes::new();
-        if let Some((kind, bytes)) = body {
-            request = request.header(CONTENT_TYPE, kind);
-            content = bytes;
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let answer = async {
-            let response = sender.send_request(request.body(Full::new(content))?).await?;
+            let response = sender.send_request(request.body(Full::new(body))?).await?;
             let (head, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             anyhow::Ok(Response { status: head.status, headers: head.headers, body })

@@ -5,6 +5,7 @@
 //! outlives what leans on it. None of the stopping is needed for safety: a
 //! `kill -9` at any point loses nothing acknowledged.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -62,9 +63,12 @@ pub struct Node {
 
 impl Node {
     /// Starts the roles in order. Nothing is touched before the port is ours.
-    pub async fn start(config: Config, roles: Roles) -> Result<Self> {
+    pub async fn start(mut config: Config, roles: Roles) -> Result<Self> {
         let handles = Handles::new("node");
         let listener = Listener::tcp(&config.listen_address(roles.port)?.to_string()).await?;
+        if config.advertise.is_empty() {
+            config.advertise = listener.local_addr().to_string();
+        }
         let paths = config.paths();
         std::fs::create_dir_all(paths.run())
             .with_context(|| format!("cannot create the data directory {}", paths.data().display()))?;
@@ -88,11 +92,21 @@ impl Node {
         checks.extend(ingest.iter().map(role::ingest::Ingest::check));
         checks.extend(query.iter().map(role::query::Query::check));
         checks.extend(agent.iter().map(role::agent::Agent::check));
-        let api = query.as_ref().map_or_else(Router::new, role::query::Query::router);
+        let mut router = admin::router(checks, handles.metrics.clone());
+        let parts = [
+            query.as_ref().map(role::query::Query::router),
+            agent.as_ref().map(role::agent::Agent::router),
+            ingest.as_ref().map(role::ingest::Ingest::router),
+        ];
+        for part in parts.into_iter().flatten() {
+            router = router.merge(part);
+        }
         let port = handles.child("port");
-        let router = admin::router(checks, handles.metrics.clone()).merge(api);
-        let server = Server::start(listener, router, &port);
-        let address = server.local_addr().clone();
+        let address = listener.local_addr().clone();
+        if roles.agent {
+            serve_aliases(&config, &address, &router, &port).await;
+        }
+        Server::start(listener, router, &port);
         let address_file = paths.run().join(format!("{}.addr", roles.name));
         std::fs::write(&address_file, address.to_string())
             .with_context(|| format!("cannot write {}", address_file.display()))?;
@@ -153,6 +167,21 @@ impl Node {
             Some(first) => bail!("{first}"),
         }
         Ok(())
+    }
+}
+
+/// Serves the same on the ports that clients try by themselves, where nobody
+/// else has them.
+async fn serve_aliases(config: &Config, address: &LocalAddress, router: &Router, port: &Handles) {
+    let LocalAddress::Tcp(address) = address else { return };
+    for alias in &config.aliases {
+        let alias = SocketAddr::new(address.ip(), *alias);
+        match Listener::tcp(&alias.to_string()).await {
+            Ok(listener) => {
+                Server::start(listener, router.clone(), port);
+            }
+            Err(error) => tracing::info!(%alias, %error, "this port is not served"),
+        }
     }
 }
 

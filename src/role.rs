@@ -24,6 +24,9 @@ pub mod query;
 #[cfg(not(feature = "query"))]
 pub use absent::query;
 
+#[cfg(any(feature = "ingest", feature = "query"))]
+pub mod stores;
+
 #[cfg(feature = "query")]
 pub mod worker;
 
@@ -39,4 +42,14 @@ async fn appears(path: &std::path::Path) -> bool {
         }
     };
     tokio::time::timeout(PATIENCE, there).await.is_ok()
+}
+
+#[cfg(feature = "query")]
+/// Writes a file that nobody else may read: the configuration holds passwords.
+pub(crate) fn write_private(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let _ = std::fs::remove_file(path);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text)
 }

@@ -4,13 +4,14 @@
 
 mod freshness;
 mod reconcile;
+mod split;
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::json;
 use weir_runtime::telemetry;
 use weir_runtime::{ByteSize, Handles, HumanDuration, signal};
@@ -23,6 +24,7 @@ use crate::node::{Node, Roles};
 
 use self::freshness::Probe;
 use self::reconcile::Verdict;
+use self::split::Split;
 
 /// Runs the demo for a time, or until told to stop.
 pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
@@ -63,12 +65,15 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         Config { data: dir.join("data"), listen: free_address(&args.listen), ..Config::default() };
     config.agent.tail = vec![format!("{}/*/*/*.log", pods.display())];
     let started = Instant::now();
-    let node = Node::start(config, Roles::ALL).await?;
-    let url = format!("http://{}", node.address());
-    let client = Client::new(&url)?;
-    wait_until_ready(&client).await?;
+    let nodes = Nodes::start(args, dir, config).await?;
+    let urls = nodes.urls();
+    let clients = urls.iter().map(|url| Client::new(url)).collect::<Result<Vec<_>>>()?;
+    for client in &clients {
+        wait_until_ready(client).await?;
+    }
+    let client = clients.first().context("a node answers")?.clone();
     if !args.json {
-        greet(&url, dir, started.elapsed())?;
+        greet(&urls[0], dir, started.elapsed())?;
     }
 
     let load = Handles::new("workload");
@@ -78,18 +83,22 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
     tokio::select! {
         name = told => tracing::info!(signal = name, "told to stop"),
         () = sleep_or_forever(run_for) => {}
-        () = node.until_told() => {}
+        () = nodes.until_told() => {}
     }
     let seen = probe.stop().await?;
     let emitted = workload.stop().await?;
     let Some(_) = run_for else {
-        node.stop().await?;
+        nodes.stop().await?;
         return Ok(Outcome::Done);
     };
 
-    let verdict = Verdict::reach(&client, &emitted, seen.written).await?;
+    // Whoever is asked, the answer is the same: the worst of them counts.
+    let mut verdict = Verdict::reach(&client, &emitted, seen.written).await?;
+    for other in &clients[1..] {
+        verdict = verdict.or_worse(Verdict::reach(other, &emitted, seen.written).await?);
+    }
     let wall_s = started.elapsed().as_secs_f64();
-    node.stop().await?;
+    nodes.stop().await?;
     let report = json!({
         "logs": {
             "emitted": verdict.emitted,
@@ -107,6 +116,47 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         writeln!(out, "{report:#}")?;
     }
     Ok(if verdict.is_clean() { Outcome::Done } else { Outcome::Unclean })
+}
+
+/// What the demo runs.
+enum Nodes {
+    /// Every role in this process.
+    One(Box<Node>),
+    /// Each role as a process of its own.
+    Split(Split),
+}
+
+impl Nodes {
+    async fn start(args: &DemoArgs, dir: &Path, config: Config) -> Result<Self> {
+        if args.split {
+            let (Some(kafka), Some(postgres)) = (&args.kafka, &args.postgres) else {
+                bail!("--split needs --kafka HOST:PORT and --postgres URL");
+            };
+            return Ok(Self::Split(Split::start(dir, kafka, postgres, &config).await?));
+        }
+        Ok(Self::One(Box::new(Node::start(config, Roles::ALL).await?)))
+    }
+
+    fn urls(&self) -> Vec<String> {
+        match self {
+            Self::One(node) => vec![format!("http://{}", node.address())],
+            Self::Split(split) => split.urls(),
+        }
+    }
+
+    async fn until_told(&self) {
+        match self {
+            Self::One(node) => node.until_told().await,
+            Self::Split(split) => split.until_failed().await,
+        }
+    }
+
+    async fn stop(self) -> Result<()> {
+        match self {
+            Self::One(node) => node.stop().await,
+            Self::Split(split) => split.stop().await,
+        }
+    }
 }
 
 fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {
@@ -141,7 +191,7 @@ async fn wait_until_ready(client: &Client) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            anyhow::bail!("not ready after 30 s: {}", answer.text());
+            bail!("not ready after 30 s: {}", answer.text());
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

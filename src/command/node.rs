@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use weir_runtime::{limit, telemetry};
+use weir_runtime::{child, limit, telemetry};
 
 use crate::cli::NodeArgs;
 use crate::config::Config;
@@ -17,6 +17,9 @@ pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
         bail!("--tail is for the agent: `weir agent` or `weir all`");
     }
     let config = Config::load(args)?;
+    if args.exit_with_parent {
+        child::exit_with_parent()?;
+    }
     limit::raise_open_files()?;
     super::block_on(async move {
         let node = Node::start(config, roles).await?;

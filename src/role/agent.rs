@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use axum::Router;
 use weir_runtime::admin::Check;
 use weir_runtime::{Handles, Shutdown};
 
@@ -17,16 +18,21 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts tailing.
+    /// Starts tailing and receiving.
     pub async fn start(config: &Config, log: &Log, handles: Handles) -> Result<Self> {
         let append = log.append.clone().context("the agent needs the event log open for writing")?;
         let state = config.paths().agent();
         if config.agent.tail.is_empty() {
-            tracing::warn!("nothing is tailed: name files with --tail or agent.tail");
+            tracing::info!("nothing is tailed: name files with --tail or agent.tail");
         }
         let own = weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() };
-        let agent = weir_agent::start(own, append, log.topic.clone(), state, handles.clone()).await?;
+        let agent = weir_agent::start(own, append, log.topics.logs.clone(), state, handles.clone()).await?;
         Ok(Self { agent, handles })
+    }
+
+    /// The receivers.
+    pub fn router(&self) -> Router {
+        Router::new()
     }
 
     /// Whether it can do its work.

@@ -1,19 +1,19 @@
-//! The ingester of this process, and the socket on which it gives out its live
-//! rows.
+//! The ingester of this process, and the doors at which it gives out its live
+//! rows: the node's port for other hosts, a socket for this one.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use axum::Router;
 use weir_ingest::{DeadLetters, MemberIdentity};
 use weir_runtime::admin::Check;
 use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, Shutdown};
-use weir_storage::catalog::SqliteCatalog;
-use weir_storage::object::LocalStore;
 
 use crate::config::Config;
 use crate::role::log::Log;
+use crate::role::stores;
 
 /// A running ingester.
 #[derive(Debug)]
@@ -28,25 +28,34 @@ impl Ingest {
     pub async fn start(config: &Config, log: &Log, handles: Handles) -> Result<Self> {
         let paths = config.paths();
         let listener = Listener::unix(&paths.ingest_socket()).await?;
-        let catalog = Arc::new(SqliteCatalog::open(&paths.catalog()).await?);
-        let objects = LocalStore::open(&paths.objects())?;
+        let catalog = stores::catalog(config).await?;
+        let objects = stores::objects(config)?;
         let subscribe = log.subscribe.clone().context("ingest needs the event log open for reading")?;
-        let address = std::path::absolute(paths.ingest_socket()).context("the data directory")?;
-        let member = MemberIdentity::of_directory(paths.data(), format!("unix:{}", address.display()));
-        let ingest = weir_ingest::start(
-            config.ingest.clone(),
+        let dead_letters = match (&log.append, &log.dead_letters) {
+            (Some(append), Some(topic)) => DeadLetters::topic(append.clone(), topic.clone()),
+            _ => DeadLetters::directory(paths.dead_letters()),
+        };
+        let member = MemberIdentity::of_directory(&config.data, address(config)?);
+        let (topics, config) = (log.topics.all(), config.ingest.clone());
+        let started = weir_ingest::start(
+            config,
             subscribe,
-            vec![log.topic.clone()],
+            topics,
             catalog,
-            Arc::new(objects),
-            DeadLetters::directory(paths.dead_letters()),
+            objects,
+            dead_letters,
             member,
             handles.clone(),
-        )
-        .await?;
+        );
+        let ingest = started.await?;
         let socket = handles.child("live");
         Server::start(listener, ingest.live_router(), &socket);
         Ok(Self { ingest, handles, socket })
+    }
+
+    /// The live rows, for query services on other hosts.
+    pub fn router(&self) -> Router {
+        self.ingest.live_router()
     }
 
     /// Whether it can do its work.
@@ -66,4 +75,21 @@ impl Ingest {
         self.ingest.stop(deadline).await;
         crate::node::stop_part("ingest", &self.handles, deadline).await.or(live)
     }
+}
+
+/// Where query services find the live rows. A catalog on this disk means that
+/// they run on this host.
+fn address(config: &Config) -> Result<String> {
+    if config.catalog.is_empty() {
+        let socket = std::path::absolute(config.paths().ingest_socket()).context("the data directory")?;
+        return Ok(format!("unix:{}", socket.display()));
+    }
+    let anywhere = config.advertise.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified());
+    if anywhere {
+        bail!(
+            "query services cannot reach this ingester at {}: set advertise to the HOST:PORT that they can",
+            config.advertise
+        );
+    }
+    Ok(format!("http://{}", config.advertise))
 }

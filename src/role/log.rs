@@ -1,5 +1,5 @@
-//! The event log as this process sees it: the writer's, or another's on the
-//! same host.
+//! The event log as this process sees it: Kafka, the disk log that it writes,
+//! or the one that another process on the same host writes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,58 +8,120 @@ use anyhow::{Context, Result, bail};
 use weir_proto::model::Signal;
 use weir_runtime::{ByteSize, Handles};
 use weir_stream::disk::{DiskConfig, DiskLog, DiskReader};
+use weir_stream::kafka::{KafkaLog, TopicSpec};
 use weir_stream::{Append, Subscribe, Topic};
 
 use crate::config::Config;
 
 /// The two sides of the event log, each where a role needs it.
 pub struct Log {
-    /// The topic of the lines.
-    pub topic: Topic,
-    /// Set where the agent runs.
+    /// The topics of the signals.
+    pub topics: Topics,
+    /// Set where events are sent from, and on Kafka where they are stored, for
+    /// the dead letters.
     pub append: Option<Arc<dyn Append>>,
     /// Set where the ingester runs.
     pub subscribe: Option<Arc<dyn Subscribe>>,
+    /// Where messages go that cannot be decoded; none: into a directory.
+    pub dead_letters: Option<Topic>,
+}
+
+/// A topic for each signal.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    /// Lines and log records.
+    pub logs: Topic,
+    /// Spans.
+    pub spans: Topic,
+    /// Metric points.
+    pub metrics: Topic,
+}
+
+impl Topics {
+    fn of_prefix(prefix: &str) -> Result<Self> {
+        let topic = |signal: Signal| Topic::new(&format!("{prefix}.{signal}")).context("log.topic_prefix");
+        Ok(Self {
+            logs: topic(Signal::Logs)?,
+            spans: topic(Signal::Spans)?,
+            metrics: topic(Signal::Metrics)?,
+        })
+    }
+
+    /// Every topic.
+    pub fn all(&self) -> Vec<Topic> {
+        vec![self.logs.clone(), self.spans.clone(), self.metrics.clone()]
+    }
 }
 
 impl Log {
     /// Opens the log for writing, reading, both or neither.
     pub async fn open(config: &Config, writes: bool, reads: bool, handles: &Handles) -> Result<Self> {
-        let name = format!("{}.{}", config.log.topic_prefix, Signal::Logs);
-        let topic = Topic::new(&name).context("log.topic_prefix")?;
-        let dir = config.paths().log();
-        if writes {
-            // Without a reader in the process nobody would be served from memory.
-            let tail_bytes = if reads { DiskConfig::default().tail_bytes } else { ByteSize(0) };
-            let disk = DiskConfig {
-                dir,
-                segment_bytes: config.log.segment_bytes,
-                tail_bytes,
-                queue_bytes: ByteSize::mib(8),
-            };
-            let log = DiskLog::open(disk, handles)?;
+        let topics = Topics::of_prefix(&config.log.topic_prefix)?;
+        let mut log = Self { topics, append: None, subscribe: None, dead_letters: None };
+        if !writes && !reads {
+            return Ok(log);
+        }
+        if !config.log.kafka.brokers.is_empty() {
+            log.on_kafka(config, reads, handles).await?;
+        } else if writes {
+            log.on_own_disk(config, reads, handles)?;
+        } else {
+            log.on_disk_of_another(config).await?;
+        }
+        Ok(log)
+    }
+
+    async fn on_kafka(&mut self, config: &Config, reads: bool, handles: &Handles) -> Result<()> {
+        let dead_letters = Topic::new(&format!("{}.dead-letter", config.log.topic_prefix))?;
+        let kafka = Arc::new(KafkaLog::open(config.log.kafka.clone(), handles)?);
+        let partitions = config.log.partitions;
+        let mut topics: Vec<_> =
+            self.topics.all().into_iter().map(|topic| TopicSpec { topic, partitions }).collect();
+        topics.push(TopicSpec { topic: dead_letters.clone(), partitions: 1 });
+        kafka.ensure_topics(&topics).await?;
+        self.append = Some(kafka.clone());
+        self.subscribe = reads.then_some(kafka as Arc<dyn Subscribe>);
+        self.dead_letters = Some(dead_letters);
+        Ok(())
+    }
+
+    fn on_own_disk(&mut self, config: &Config, reads: bool, handles: &Handles) -> Result<()> {
+        // Without a reader in the process nobody would be served from memory.
+        let tail_bytes = if reads { DiskConfig::default().tail_bytes } else { ByteSize(0) };
+        let disk = DiskConfig {
+            dir: config.paths().log(),
+            segment_bytes: config.log.segment_bytes,
+            tail_bytes,
+            queue_bytes: ByteSize::mib(8),
+        };
+        let log = DiskLog::open(disk, handles)?;
+        for topic in self.topics.all() {
             log.ensure_topic(&topic, config.log.partitions)?;
-            let subscribe = reads.then(|| Arc::new(log.reader()) as Arc<dyn Subscribe>);
-            return Ok(Self { topic, append: Some(Arc::new(log)), subscribe });
         }
-        if !reads {
-            return Ok(Self { topic, append: None, subscribe: None });
+        self.subscribe = reads.then(|| Arc::new(log.reader()) as Arc<dyn Subscribe>);
+        self.append = Some(Arc::new(log));
+        Ok(())
+    }
+
+    async fn on_disk_of_another(&mut self, config: &Config) -> Result<()> {
+        let dir = config.paths().log();
+        for topic in self.topics.all() {
+            if !super::appears(&dir.join(topic.as_str())).await {
+                bail!(
+                    "there is no event log at {}: start `weir agent --data {}` on this host first, \
+                     or name Kafka's brokers in log.kafka.brokers",
+                    dir.display(),
+                    config.data.display()
+                );
+            }
         }
-        if !super::appears(&dir.join(topic.as_str())).await {
-            bail!(
-                "there is no event log at {}: start `weir agent --data {}` on this host first; \
-                 roles on several hosts need Kafka, which this version does not have yet",
-                dir.display(),
-                config.data.display()
-            );
-        }
-        let reader = Arc::new(DiskReader::open(dir));
-        Ok(Self { topic, append: None, subscribe: Some(reader) })
+        self.subscribe = Some(Arc::new(DiskReader::open(dir)));
+        Ok(())
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("Log").field("topics", &self.topics).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use tracing::level_filters::LevelFilter;
 use weir_runtime::admin::Check;
 use weir_runtime::child::{Child, Command};
@@ -36,10 +36,12 @@ impl Query {
     /// Starts the worker under the supervision of this process.
     pub async fn start(config: &Config, _: &Log, handles: Handles) -> Result<Self> {
         let paths = config.paths();
-        wait_for_catalog(&paths).await?;
+        if config.catalog.is_empty() {
+            wait_for_catalog(&paths).await?;
+        }
         let given = paths.worker_config();
         let text = serde_json::to_vec(config).context("the configuration cannot be written")?;
-        std::fs::write(&given, text).with_context(|| format!("cannot write {}", given.display()))?;
+        super::write_private(&given, &text).with_context(|| format!("cannot write {}", given.display()))?;
         let command = Command {
             name: "query worker",
             program: std::env::current_exe().context("cannot find the own program")?,
@@ -66,9 +68,13 @@ impl Query {
         })
     }
 
-    /// Everything below `/api/` is the worker's.
+    /// Everything below `/api/` is the worker's, but that spans are posted to
+    /// an agent where they are also asked for.
     pub fn router(&self) -> Router {
-        Router::new().route("/api/{*path}", any(pass_on)).with_state(self.worker.clone())
+        Router::new()
+            .route("/api/{*path}", any(pass_on))
+            .route("/api/v2/spans", get(pass_on))
+            .with_state(self.worker.clone())
     }
 
     /// Told when it has ended by itself, which only a failure makes it do.
@@ -87,7 +93,7 @@ async fn wait_for_catalog(paths: &Paths) -> Result<()> {
     if !super::appears(&paths.catalog()).await {
         bail!(
             "there is no catalog at {}: start `weir ingest --data {}` on this host first; \
-             roles on several hosts need Kafka, which this version does not have yet",
+             or name a catalog that several hosts share in `catalog`",
             paths.catalog().display(),
             paths.data().display()
         );

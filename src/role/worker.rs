@@ -9,10 +9,9 @@ use anyhow::Result;
 use weir_query::{ClusterLive, Engine};
 use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, admin, child, signal};
-use weir_storage::catalog::SqliteCatalog;
-use weir_storage::object::{LocalStore, Objects};
 
 use crate::config::Config;
+use crate::role::stores;
 
 /// How long queries may take to end once the worker is told to.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -22,8 +21,8 @@ pub async fn run(config: Config) -> Result<()> {
     child::exit_with_parent()?;
     let handles = Handles::new("query-worker");
     let paths = config.paths();
-    let catalog = Arc::new(SqliteCatalog::open_read_only(&paths.catalog()).await?);
-    let objects = LocalStore::open(&paths.objects())?.object_store();
+    let catalog = stores::catalog_read_only(&config).await?;
+    let objects = stores::objects(&config)?.object_store();
     let live = Arc::new(ClusterLive::new(catalog.clone()));
     let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
     let listener = Listener::unix(&paths.worker_socket()).await?;

@@ -5,6 +5,8 @@
 //! back. [`object`] keeps files durably under names that are never reused.
 //! [`live`] is the port to rows that are not yet in a file.
 
+#![allow(clippy::duplicate_mod, reason = "the catalog's statements are one text, compiled for each database")]
+
 pub mod catalog;
 pub mod file;
 pub mod live;

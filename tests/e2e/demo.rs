@@ -1,6 +1,8 @@
 //! The demo reconciles what it wrote with what is stored.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use weir_storage::catalog::postgres::server::PostgresServer;
+use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
 
 use crate::harness::weir;
 
@@ -23,4 +25,23 @@ fn the_demo_loses_and_doubles_nothing() {
         "{report}"
     );
     assert!(report["wall_s"].is_number(), "{report}");
+}
+
+#[test]
+fn the_demo_as_five_processes_on_kafka_and_postgres_counts_clean() {
+    let kafka = KafkaServer::start(KafkaOptions::default());
+    let postgres = PostgresServer::start();
+    let output = weir()
+        .args(["demo", "--split", "--for", "8s", "--json", "--listen", "127.0.0.1:0"])
+        .args(["--kafka", &kafka.brokers(), "--postgres", &postgres.url()])
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {said}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let logs = &report["logs"];
+    assert_eq!((&logs["lost"], &logs["duplicated"]), (&json!(0), &json!(0)), "{report}");
+    assert!(logs["emitted"].as_u64().is_some_and(|lines| lines > 1000), "{report}");
+    assert_eq!(logs["emitted"], logs["stored"]);
+    assert!(report["freshness_ms"]["p50"].is_u64(), "{report}");
 }

@@ -1,10 +1,16 @@
 //! What every test needs: a node to talk to, files to write, conditions to
 //! wait for.
 
+mod cluster;
 mod files;
 mod node;
+mod observer;
+mod producer;
 mod wait;
 
+pub(crate) use cluster::Cluster;
 pub(crate) use files::{Scratch, append};
 pub(crate) use node::{Node, Role, weir};
+pub(crate) use observer::{Lines, Observer};
+pub(crate) use producer::{Found, messages, produce};
 pub(crate) use wait::{eventually, seed};

@@ -4,12 +4,15 @@
 #![expect(clippy::print_stdout, reason = "seeds, figures and kept directories are for whoever reads the run")]
 
 mod bad_input;
+mod cluster;
 mod command;
+mod completeness;
 mod crash;
 mod delivery;
 mod demo;
 mod harness;
 mod layers;
 mod limits;
+mod poison;
 mod roles;
 mod search;

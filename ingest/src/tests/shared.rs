@@ -13,7 +13,6 @@ use crate::Ingest;
 
 /// An ingester with all that can be done to it.
 pub(super) struct Actor {
-    pub(super) name: String,
     pub(super) ingest: Ingest,
     pub(super) handles: Handles,
     pub(super) catalog: Arc<FaultyCatalog>,
@@ -25,7 +24,7 @@ impl Actor {
         let log = Arc::new(GatedLog::new(Arc::new(site.log.reader()), catalog.gate()));
         let handles = Handles::new("actor");
         let ingest = site.start_on(log, catalog.clone(), name, handles.clone()).await;
-        Self { name: format!("ingester {name}"), ingest, handles, catalog }
+        Self { ingest, handles, catalog }
     }
 
     /// Its world stands still, or moves again.

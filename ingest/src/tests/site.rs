@@ -31,7 +31,6 @@ pub(super) struct Site {
     pub(super) topic: Topic,
     pub(super) spans: Topic,
     pub(super) metrics: Topic,
-    pub(super) letters: Topic,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) objects: LocalStore,
     dir: TempDir,
@@ -58,7 +57,7 @@ impl Site {
             ..Config::default()
         };
         let (log, catalog) = (Arc::new(log), Arc::new(catalog));
-        Self { config, log, topic: logs, spans, metrics, letters, catalog, objects, dir }
+        Self { config, log, topic: logs, spans, metrics, catalog, objects, dir }
     }
 
     pub(super) async fn append(&self, partition: u32, record: Record) {

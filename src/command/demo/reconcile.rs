@@ -57,6 +57,11 @@ impl Verdict {
         }
     }
 
+    /// The one of the two that is further from clean.
+    pub(super) fn or_worse(self, other: Self) -> Self {
+        if self.is_clean() { other } else { self }
+    }
+
     /// Nothing lost, nothing twice, nothing that was never written.
     pub(super) fn is_clean(&self) -> bool {
         self.lost == 0 && self.duplicated == 0 && self.stored == self.emitted

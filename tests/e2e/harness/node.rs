@@ -45,11 +45,20 @@ fn without_settings(program: &Path) -> Command {
     command
 }
 
+/// Where a node keeps its state and its telemetry.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// Its standard error, kept when a test fails.
+    pub(crate) stderr: PathBuf,
+}
+
 /// A running node. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Node {
     child: Child,
-    data: PathBuf,
+    address: SocketAddr,
     client: Client,
     runtime: tokio::runtime::Runtime,
 }
@@ -73,38 +82,52 @@ impl Node {
         role: Role,
         more: impl FnOnce(&mut Command),
     ) -> Self {
-        let node = Self::spawn(program, scratch, role, more);
+        let stderr = scratch.path(&format!("{}.stderr", role.command()));
+        let place = Place { data: scratch.data(), stderr };
+        let node = Self::spawn(program, &place, role, |command| {
+            if matches!(role, Role::All | Role::Agent) {
+                command.arg("--tail").arg(scratch.tail());
+            }
+            more(command);
+        });
         node.wait_until_ready();
         node
     }
 
-    fn spawn(program: &Path, scratch: &Scratch, role: Role, more: impl FnOnce(&mut Command)) -> Self {
-        let data = scratch.data();
+    /// Runs a role at a place of its own and waits until it serves, not until
+    /// it is ready.
+    pub(crate) fn start_at(place: &Place, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+        Self::spawn(Path::new(env!("CARGO_BIN_EXE_weir")), place, role, more)
+    }
+
+    fn spawn(program: &Path, place: &Place, role: Role, more: impl FnOnce(&mut Command)) -> Self {
+        let data = place.data.clone();
         let address_file = data.join("run").join(format!("{}.addr", role.command()));
         let _ = fs::remove_file(&address_file);
         let stderr = fs::OpenOptions::new()
             .append(true)
             .create(true)
-            .open(scratch.path(&format!("{}.stderr", role.command())))
+            .open(&place.stderr)
             .expect("a file for its telemetry");
         let mut command = without_settings(program);
         command.arg(role.command()).arg("--data").arg(&data).args(["--listen", "127.0.0.1:0"]);
-        if matches!(role, Role::All | Role::Agent) {
-            command.arg("--tail").arg(scratch.tail());
-        }
+        // The ports that clients try by themselves belong to nobody's test.
+        command.env("WEIR_ALIASES", "[]");
         more(&mut command);
         let mut child =
             command.stdin(Stdio::null()).stderr(stderr).spawn().expect("the binary under test starts");
         let address: SocketAddr = eventually("the node serves", || {
             if let Some(status) = child.try_wait().expect("its state") {
-                panic!("weir {} ended with {status}: see {:?}", role.command(), scratch);
+                let said = fs::read_to_string(&place.stderr).unwrap_or_default();
+                let last: Vec<_> = said.lines().rev().take(5).collect();
+                panic!("weir {} ended with {status}: {last:#?}", role.command());
             }
             let text = fs::read_to_string(&address_file).map_err(|error| error.to_string())?;
             text.trim().parse().map_err(|_| format!("{text:?} is no address"))
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let client = Client::new(&format!("http://{address}")).expect("a URL");
-        Self { child, data, client, runtime }
+        Self { child, address, client, runtime }
     }
 
     /// Waits for `/readyz`.
@@ -117,13 +140,12 @@ impl Node {
 
     /// Where it serves.
     pub(crate) fn url(&self) -> String {
-        fs::read_dir(self.data.join("run"))
-            .expect("the run directory")
-            .filter_map(Result::ok)
-            .map(|entry| entry.path())
-            .find(|path| path.extension().is_some_and(|extension| extension == "addr"))
-            .map(|path| format!("http://{}", fs::read_to_string(path).expect("an address").trim()))
-            .expect("an address file")
+        format!("http://{}", self.address)
+    }
+
+    /// Its client, for threads of the test's own.
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// `GET`, whatever the answer.
@@ -175,6 +197,13 @@ impl Node {
                 .ok_or_else(|| format!("no child in {children}"))
         });
         Pid::from_raw(pid).expect("a process id")
+    }
+
+    /// Stops it without its knowing (SIGSTOP), or lets it go on.
+    pub(crate) fn pause(&self, is_paused: bool) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a process id")).expect("not 0");
+        let signal = if is_paused { Signal::STOP } else { Signal::CONT };
+        kill_process(pid, signal).expect("it can be told");
     }
 
     /// `kill -9`, and waits until it is gone.

@@ -1,0 +1,146 @@
+//! Until when an answer is complete, and who holds it back: never later than
+//! the truth, and not held back by what is gone.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Cluster, Node, Role, append, eventually, produce};
+use weir_proto::model::{AgentId, TenantId};
+use weir_proto::wire::batch::LineBatchBuilder;
+use weir_proto::wire::{BatchHeader, Codec};
+
+fn now_micros() -> i64 {
+    jiff::Timestamp::now().as_microsecond()
+}
+
+/// What an answer over `logs` says of itself.
+fn answer_of(query: &Node) -> Result<Value, String> {
+    let answer =
+        query.post_sql("SELECT count(*) FROM logs", "application/json").map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(answer.text());
+    }
+    answer.json().map_err(|error| error.to_string())
+}
+
+fn until(answer: &Value) -> Option<i64> {
+    let time: jiff::Timestamp = answer["complete_until"].as_str()?.parse().expect("a time");
+    Some(time.as_microsecond())
+}
+
+/// Waits until answers are complete until a time.
+fn wait_until_complete(query: &Node, micros: i64) -> Value {
+    eventually("answers are complete again", || {
+        let answer = answer_of(query)?;
+        if until(&answer).is_some_and(|until| until >= micros) { Ok(answer) } else { Err(answer.to_string()) }
+    })
+}
+
+/// A cluster with one line stored, and its agent.
+fn start(test: &str) -> (Cluster, Node, Node, Node) {
+    let cluster = Cluster::start(test);
+    cluster.set("WEIR_INGEST_FLUSH_INTERVAL", "500ms");
+    cluster.set("WEIR_INGEST_LEASE", "2s");
+    let ingest = cluster.start_node("ingest", Role::Ingest);
+    let query = cluster.start_node("query", Role::Query);
+    let agent = cluster.start_node("agent", Role::Agent);
+    append(&cluster.scratch.input("a.log"), "one\n");
+    cluster.wait_for(&query, "logs", 1);
+    (cluster, ingest, query, agent)
+}
+
+#[test]
+fn a_backlog_holds_answers_back_until_it_is_read() {
+    let (cluster, ingest, query, _agent) = start("backlog");
+    wait_until_complete(&query, now_micros());
+    ingest.kill();
+    append(&cluster.scratch.input("a.log"), "two\n");
+    let written = now_micros();
+    std::thread::sleep(Duration::from_secs(4));
+    // What is stored is answered, and named as what it is.
+    let held = eventually("whoever is missing is named", || {
+        let answer = answer_of(&query)?;
+        if answer["held_by"].to_string().contains("weir.logs/") {
+            Ok(answer)
+        } else {
+            Err(answer.to_string())
+        }
+    });
+    assert_eq!(held["rows"][0][0], 1);
+    assert!(until(&held).is_none_or(|until| until <= written), "{held}, and a line was written at {written}");
+    let _ingest = cluster.start_node("ingest", Role::Ingest);
+    let answer = wait_until_complete(&query, written);
+    assert_eq!(answer["rows"][0][0], 2);
+    eventually("nobody is missing any more", || {
+        let answer = answer_of(&query)?;
+        if answer["held_by"] == serde_json::json!([]) { Ok(()) } else { Err(answer.to_string()) }
+    });
+}
+
+#[test]
+fn a_dead_agent_is_named_after_a_minute_and_holds_answers_where_it_died() {
+    let (cluster, _ingest, query, agent) = start("dead-agent");
+    let other = cluster.start_node_with("agent-2", Role::Agent, |command| {
+        command.env("WEIR_AGENT_TAIL", cluster.scratch.path("elsewhere/*.log"));
+    });
+    wait_until_complete(&query, now_micros());
+    agent.kill();
+    let died = now_micros();
+    let named = eventually("the dead agent is named", || {
+        let answer = answer_of(&query)?;
+        let until = until(&answer).ok_or("no time")?;
+        assert!(until <= died + 1_000_000, "complete until {until}, and the agent died at {died}");
+        if answer["held_by"].as_array().is_some_and(|held| held.len() == 1) {
+            Ok(answer)
+        } else {
+            Err(answer.to_string())
+        }
+    });
+    assert!(named["held_by"][0].as_str().is_some_and(|name| name.contains("weir.logs/")), "{named}");
+    // It comes back and nobody is waited for.
+    let _agent = cluster.start_node("agent", Role::Agent);
+    let answer = wait_until_complete(&query, now_micros());
+    assert_eq!(answer["held_by"], serde_json::json!([]));
+    drop(other);
+}
+
+#[test]
+fn a_clock_that_runs_ahead_does_not_complete_the_future() {
+    let (cluster, _ingest, query, agent) = start("clock");
+    agent.kill();
+    let say = |agent: AgentId, mark_micros: i64| {
+        let header = BatchHeader {
+            tenant: TenantId::default(),
+            agent,
+            mark_micros: Some(mark_micros),
+            goodbye: false,
+            codec: Codec::None,
+        };
+        let batch = LineBatchBuilder::new().finish(&header, &[]);
+        let headers: Vec<_> = batch
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).expect("text")))
+            .collect();
+        for partition in 0..4 {
+            produce(&cluster.kafka.brokers(), "weir.logs", partition, &headers, &batch.payload);
+        }
+    };
+    const HOUR: i64 = 3_600_000_000;
+    // The dead agent's lane holds the answer; a goodbye of its own is not to
+    // be had, so only what the fast clock does to the maximum is looked at.
+    say(AgentId::generate(), now_micros() + HOUR);
+    for _ in 0..20 {
+        let answer = answer_of(&query).expect("answered");
+        assert!(until(&answer).is_none_or(|until| until <= now_micros()), "{answer}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // A clock that is late holds answers back, which is safe.
+    let late = now_micros() - HOUR;
+    say(AgentId::generate(), late);
+    eventually("the late clock holds the answer", || {
+        let answer = answer_of(&query)?;
+        if until(&answer) == Some(late) { Ok(()) } else { Err(answer.to_string()) }
+    });
+}

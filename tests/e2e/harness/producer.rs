@@ -1,0 +1,66 @@
+//! Somebody else who writes to Weir's topics: a Collector, a newer Weir, a
+//! broken one.
+
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A message as it lies in a topic.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Found {
+    /// The first value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Writes one message and waits until the broker has it.
+pub(crate) fn produce(brokers: &str, topic: &str, partition: i32, headers: &[(&str, &str)], payload: &[u8]) {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("acks", "all")
+        .create()
+        .expect("a producer");
+    let mut all = OwnedHeaders::new();
+    for (key, value) in headers {
+        all = all.insert(Header { key, value: Some(*value) });
+    }
+    let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).headers(all).payload(payload);
+    assert!(producer.send(record).is_ok(), "the message is taken");
+    producer.flush(PATIENCE).expect("the broker has it");
+}
+
+/// Everything in partition 0 of a topic.
+pub(crate) fn messages(brokers: &str, topic: &str) -> Vec<Found> {
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("group.id", "test")
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    let Ok((start, end)) = consumer.fetch_watermarks(topic, 0, PATIENCE) else { return Vec::new() };
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
+    consumer.assign(&list).expect("assigned");
+    let mut found = Vec::new();
+    while (found.len() as i64) < end - start {
+        let message = consumer.poll(PATIENCE).expect("a message comes").expect("no error");
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            let text = |value: Option<&[u8]>| String::from_utf8_lossy(value.unwrap_or_default()).into_owned();
+            headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()
+        });
+        found.push(Found { headers, payload: message.payload().unwrap_or_default().to_vec() });
+    }
+    found
+}

@@ -1,0 +1,95 @@
+//! Messages that nobody's agent wrote: a broken one goes to the dead letters
+//! and the partition goes on; one of a newer version holds the partition and
+//! says so.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Cluster, Found, Role, append, eventually, messages, produce};
+
+const LINES: [(&str, &str); 6] = [
+    ("content-type", "application/vnd.weir.lines+arrow"),
+    ("weir-codec", "none"),
+    ("weir-uncompressed-bytes", "7"),
+    ("weir-tenant", "default"),
+    ("weir-agent", "01ARZ3NDEKTSV4RRFFQ69G5FAV"),
+    ("weir-schema", "1"),
+];
+
+#[test]
+fn a_poison_message_goes_to_the_dead_letters_and_the_partition_goes_on() {
+    let cluster = Cluster::start("poison");
+    cluster.set("WEIR_LOG_PARTITIONS", "1");
+    let ingest = cluster.start_node("ingest", Role::Ingest);
+    let query = cluster.start_node("query", Role::Query);
+    let agent = cluster.start_node("agent", Role::Agent);
+    agent.wait_until_ready();
+    ingest.wait_until_ready();
+    let file = cluster.scratch.input("a.log");
+    append(&file, "before\n");
+    cluster.wait_for(&query, "logs", 1);
+    let brokers = cluster.kafka.brokers();
+    produce(&brokers, "weir.logs", 0, &LINES, b"garbage");
+    produce(&brokers, "weir.spans", 0, &[("content-type", "application/x-protobuf")], b"\xff\xff\xff");
+    append(&file, "after\n");
+    cluster.wait_for(&query, "logs", 2);
+    let letters = eventually("both messages are kept", || {
+        let letters = messages(&brokers, "weir.dead-letter");
+        if letters.len() >= 2 { Ok(letters) } else { Err(format!("{letters:?}")) }
+    });
+    let of = |topic: &str| {
+        let find = |letter: &&Found| letter.header("weir-dead-letter-topic") == Some(topic);
+        letters.iter().find(find).unwrap_or_else(|| panic!("{letters:?}"))
+    };
+    let letter = of("weir.logs");
+    assert_eq!(letter.payload, b"garbage", "the bytes are the original's");
+    assert_eq!(letter.header("weir-agent"), Some("01ARZ3NDEKTSV4RRFFQ69G5FAV"), "and so are the headers");
+    assert_eq!(letter.header("weir-dead-letter-partition"), Some("0"));
+    assert!(letter.header("weir-dead-letter-reason").is_some_and(|reason| !reason.is_empty()), "{letter:?}");
+    assert_eq!(of("weir.spans").payload, b"\xff\xff\xff");
+    // And the loss is counted and named.
+    eventually("the gaps are stored", || {
+        let rows = query.rows("SELECT source_id, reason, \"end\" - start FROM weir.gaps ORDER BY source_id");
+        let expected = [
+            [json!("weir.logs/0"), json!("undecodable"), json!(1)],
+            [json!("weir.spans/0"), json!("undecodable"), json!(1)],
+        ];
+        if rows == expected { Ok(()) } else { Err(format!("{rows:?}")) }
+    });
+}
+
+#[test]
+fn an_unknown_version_pauses_its_partition_and_says_so() {
+    let cluster = Cluster::start("unknown-version");
+    cluster.set("WEIR_LOG_PARTITIONS", "1");
+    let ingest = cluster.start_node("ingest", Role::Ingest);
+    let query = cluster.start_node("query", Role::Query);
+    let agent = cluster.start_node("agent", Role::Agent);
+    agent.wait_until_ready();
+    let file = cluster.scratch.input("a.log");
+    append(&file, "before\n");
+    cluster.wait_for(&query, "logs", 1);
+    let mut newer = LINES;
+    newer[5].1 = "2";
+    produce(&cluster.kafka.brokers(), "weir.logs", 0, &newer, b"garbage");
+    append(&file, "after\n");
+    eventually("the ingester says what it waits for", || {
+        let answer = ingest.get("/readyz").map_err(|error| format!("{error:#}"))?;
+        let said = answer.text();
+        if answer.status == 503 && said.contains("upgrade") && said.contains("weir.logs/0") {
+            Ok(())
+        } else {
+            Err(said)
+        }
+    });
+    // Nothing behind it is read, nothing is thrown away, and answers say so.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(query.number("SELECT count(*) FROM logs"), 1);
+    assert!(query.rows("SELECT * FROM weir.gaps").is_empty());
+    let answer = query.post_sql("SELECT count(*) FROM logs", "application/json").expect("answered").json();
+    let until: jiff::Timestamp =
+        answer.expect("JSON")["complete_until"].as_str().expect("a time").parse().expect("a time");
+    let behind = jiff::Timestamp::now().duration_since(until);
+    assert!(behind.as_secs() >= 1, "complete until {until}, {behind} ago, with a paused partition");
+}
