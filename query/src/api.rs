@@ -7,6 +7,7 @@ mod error;
 mod logs;
 mod sql;
 mod value;
+mod zipkin;
 
 #[cfg(test)]
 mod tests;
@@ -18,12 +19,13 @@ use axum::routing::{get, post};
 
 use crate::Engine;
 
-/// The routes of the query process: `POST /api/v1/sql` and `GET /api/v1/logs`.
-/// What a process answers about itself is merged in by whoever runs it.
+/// The routes of the query process: `POST /api/v1/sql`, `GET /api/v1/logs` and
+/// Zipkin's below `/api/v2`. What a process answers about itself is merged in by whoever runs it.
 pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/api/v1/sql", post(sql::answer))
         .route("/api/v1/logs", get(logs::answer))
+        .merge(zipkin::routes(engine.clone()))
         .fallback(async || error::not_found())
         .method_not_allowed_fallback(async || error::wrong_method())
         .with_state(engine)

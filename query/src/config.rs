@@ -26,6 +26,9 @@ pub struct Config {
     pub waiting: usize,
     /// Bytes that all questions together may spill; 0 turns spilling off.
     pub spill: ByteSize,
+    /// Whether Zipkin's API tells traces apart by all 128 bits of their ids, or
+    /// only by the right 64, which are all that older tracers pass on.
+    pub strict_trace_id: bool,
 }
 
 impl Default for Config {
@@ -38,6 +41,7 @@ impl Default for Config {
             concurrency: 4,
             waiting: 16,
             spill: ByteSize::mib(4096),
+            strict_trace_id: true,
         }
     }
 }

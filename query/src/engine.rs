@@ -22,6 +22,9 @@ mod scan;
 mod session;
 mod store;
 mod table;
+mod traces;
+mod view;
+mod window;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +40,7 @@ use object_store::ObjectStore;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use weir_proto::model::TenantId;
+use weir_proto::schema::Table;
 use weir_runtime::{Clock, Handles};
 use weir_storage::catalog::Catalog;
 use weir_storage::live::LiveRows;
@@ -46,9 +50,10 @@ pub use answer::{Answer, Batches};
 use executor::Executor;
 use failure::query_error;
 pub(crate) use function::SWITCHED_OFF;
-pub(crate) use function::has_word;
+pub(crate) use function::{has_event, has_word};
 use question::Question;
 use session::Sessions;
+pub(crate) use traces::{TraceRequest, Wanted};
 
 use crate::admit::Admission;
 use crate::search::Search;
@@ -132,6 +137,14 @@ impl Engine {
         self.ask(request.tenant, Ask::Search(search)).await
     }
 
+    /// The spans of traces: those named, or the newest that match.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub(crate) async fn traces(&self, request: TraceRequest) -> Result<Answer, QueryError> {
+        self.ask(request.tenant.clone(), Ask::Traces(request)).await
+    }
+
     /// The limits of answers.
     pub(crate) fn config(&self) -> &Config {
         &self.config
@@ -175,13 +188,15 @@ impl Engine {
 enum Ask {
     Sql(Statement),
     Search(Search),
+    Traces(TraceRequest),
 }
 
 impl Parts {
     async fn answer(&self, tenant: TenantId, ask: Ask, out: &Outlet) -> Result<(), QueryError> {
-        let question = Question::pin(self, tenant).await?;
         match ask {
             Ask::Sql(statement) => {
+                let tables = Question::tables(self, &statement)?;
+                let question = Question::pin(self, tenant, &tables).await?;
                 let mut rows = question.plan(statement).await?;
                 out.head(rows.schema(), &question).await?;
                 while let Some(batch) = rows.next().await {
@@ -189,7 +204,14 @@ impl Parts {
                 }
                 Ok(())
             }
-            Ask::Search(search) => newest::find(&question, &search, out).await,
+            Ask::Search(search) => {
+                let question = Question::pin(self, tenant, &[Table::Logs]).await?;
+                newest::find(&question, &search, out).await
+            }
+            Ask::Traces(request) => {
+                let question = Question::pin(self, tenant, &[Table::Spans]).await?;
+                traces::find(&question, &request, out).await
+            }
         }
     }
 }

@@ -1,6 +1,9 @@
 //! A small Weir for tests: live rows, files and a catalog that can be flushed
 //! at any moment.
 
+pub(crate) mod metrics;
+pub(crate) mod spans;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +26,7 @@ use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{
     Advance, Catalog, Commit, FileEntry, LaneState, LaneStatus, Lease, LogPartition, SourceCover, TimeRange,
 };
-use weir_storage::file::{Footer, WriteOptions, sort_by_time, write_batches};
+use weir_storage::file::{Footer, WriteOptions, sort, write_batches};
 use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 use weir_storage::object::path_of;
 
@@ -185,17 +188,18 @@ impl World {
     }
 
     pub(crate) fn arrive_for(&self, tenant: &TenantId, rows: &[Row]) {
+        self.arrive_in(tenant, vec![(Table::Logs, batch(tenant, rows))]);
+    }
+
+    /// A message with rows of some tables arrives.
+    pub(crate) fn arrive_in(&self, tenant: &TenantId, tables: Vec<(Table, RecordBatch)>) {
         let mut state = self.state();
         let offset = state.next;
         state.next += 1;
-        let rows = batch(tenant, rows);
-        state.live.push(LiveBatch {
-            partition: partition(),
-            offset,
-            tenant: tenant.clone(),
-            table: Table::Logs,
-            rows,
-        });
+        for (table, rows) in tables {
+            let tenant = tenant.clone();
+            state.live.push(LiveBatch { partition: partition(), offset, tenant, table, rows });
+        }
     }
 
     /// Every message so far becomes a file per tenant, and is let go.
@@ -209,17 +213,19 @@ impl World {
         let (from, taken) = {
             let state = self.state();
             let waiting = state.live.iter().filter(|batch| batch.offset >= state.stored);
-            (state.stored, waiting.take(messages).cloned().collect::<Vec<_>>())
+            let end = state.stored.saturating_add(messages as u64);
+            let taken = waiting.take_while(|batch| batch.offset < end).cloned().collect::<Vec<_>>();
+            (state.stored, taken)
         };
         let Some(last) = taken.last() else { return };
         let to = last.offset + 1;
         let mut commit = Commit { now_micros: NEW_YEAR, ..Commit::default() };
-        let mut tenants: BTreeMap<TenantId, Vec<RecordBatch>> = BTreeMap::new();
+        let mut files: BTreeMap<(TenantId, Table), Vec<RecordBatch>> = BTreeMap::new();
         for batch in taken {
-            tenants.entry(batch.tenant).or_default().push(batch.rows);
+            files.entry((batch.tenant, batch.table)).or_default().push(batch.rows);
         }
-        for (tenant, rows) in tenants {
-            commit.files.push(self.put(&tenant, &rows).await);
+        for ((tenant, table), rows) in files {
+            commit.files.push(self.put(&tenant, table, &rows).await);
         }
         commit.advances.push(Advance {
             partition: partition(),
@@ -240,19 +246,19 @@ impl World {
         self.state().stored = to;
     }
 
-    async fn put(&self, tenant: &TenantId, rows: &[RecordBatch]) -> FileEntry {
-        let sorted = sort_by_time(rows).expect("sorted");
+    async fn put(&self, tenant: &TenantId, table: Table, rows: &[RecordBatch]) -> FileEntry {
+        let sorted = sort(table, rows).expect("sorted");
         let row_group_rows = self.row_group_rows.load(Ordering::SeqCst);
         let options = WriteOptions { row_group_rows, page_rows: 16, ..WriteOptions::default() };
-        let footer = Footer::new(log::TABLE, tenant.clone());
+        let footer = Footer::new(table.name(), tenant.clone());
         let written = write_batches(&sorted, &footer, &options).expect("written");
         let id = FileId::generate();
-        let path = path_of(tenant, log::TABLE, written.time.min_micros, id);
+        let path = path_of(tenant, table.name(), written.time.min_micros, id);
         self.objects.put(&path.as_str().into(), written.bytes.clone().into()).await.expect("put");
         FileEntry {
             id,
             tenant: tenant.clone(),
-            table: log::TABLE.to_owned(),
+            table: table.name().to_owned(),
             path,
             rows: written.rows,
             bytes: written.bytes.len() as u64,

@@ -1,4 +1,4 @@
-//! Ask, within limits: SQL and search over files and live rows.
+//! Ask, within limits: SQL, search and traces over files and live rows.
 //!
 //! [`Engine`] answers a question: it pins the live rows, reads the catalog,
 //! plans, and runs under a budget of memory, time and concurrency. Every
@@ -15,9 +15,11 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod gate;
+mod literal;
 mod remote;
 mod search;
 mod telemetry;
+mod trace;
 
 pub use api::router;
 pub use config::Config;

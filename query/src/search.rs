@@ -14,7 +14,7 @@ use weir_storage::catalog::TimeRange;
 
 pub(crate) use moment::{moment, rfc3339};
 
-use crate::QueryError;
+use crate::{QueryError, literal};
 
 /// The most rows that a search gives.
 pub(crate) const LIMIT_MAX: usize = 10_000;
@@ -97,22 +97,9 @@ impl Search {
     }
 
     fn filter(&self, time: TimeRange) -> String {
-        let mut conditions: Vec<String> = Vec::new();
-        if time.min_micros > i64::MIN {
-            conditions.push(instant(">=", time.min_micros));
-        }
-        if time.max_micros < i64::MAX {
-            conditions.push(instant("<=", time.max_micros));
-        }
+        let mut conditions = literal::within(time);
         conditions.extend(self.condition.clone());
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
-    }
-}
-
-fn instant(op: &str, micros: i64) -> String {
-    match rfc3339(micros) {
-        Some(text) => format!("{} {op} '{text}'", column::TIMESTAMP),
-        None => format!("CAST({} AS BIGINT) {op} {micros}", column::TIMESTAMP),
     }
 }
 

@@ -69,6 +69,7 @@ pub(super) async fn respond(engine: &Engine, answer: Answer, wanted: Wanted) -> 
     Ok(response)
 }
 
+/// Says in headers how complete an answer is.
 pub(super) fn complete(completeness: &Completeness, response: &mut Response) {
     let mut insert = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {

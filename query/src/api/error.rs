@@ -9,7 +9,7 @@ use crate::QueryError;
 use crate::error::Kind;
 
 /// How long a client should wait before it asks again.
-const RETRY: (HeaderName, HeaderValue) = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+pub(super) const RETRY: (HeaderName, HeaderValue) = (header::RETRY_AFTER, HeaderValue::from_static("1"));
 
 /// The body of every error.
 #[derive(Debug, Serialize)]
@@ -64,7 +64,7 @@ pub(super) fn report(error: &QueryError) {
     }
 }
 
-fn status(kind: Kind) -> StatusCode {
+pub(super) fn status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Wrong => StatusCode::BAD_REQUEST,
         Kind::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
@@ -77,7 +77,7 @@ fn status(kind: Kind) -> StatusCode {
 }
 
 /// What can be asked, as a hint.
-const ROUTES: &str = "POST /api/v1/sql, GET /api/v1/logs";
+const ROUTES: &str = "POST /api/v1/sql, GET /api/v1/logs, GET /api/v2/traces";
 
 pub(super) fn not_found() -> Response {
     ErrorBody::new("not_found", "there is nothing here".to_owned(), Some(ROUTES.to_owned()))

@@ -1,5 +1,7 @@
 //! Over a real socket: formats, errors, headers.
 
+mod zipkin;
+
 use std::sync::Arc;
 
 use arrow_ipc::reader::StreamReader;

@@ -1,5 +1,6 @@
 //! Functions of Weir's own.
 
+pub(crate) mod has_event;
 pub(crate) mod has_word;
 pub(crate) mod line;
 

@@ -1,9 +1,10 @@
-//! The catalog's own tables: `weir.files`, `weir.gaps`, `weir.delivery`.
+//! The catalog's own tables: `weir.files`, `weir.gaps`, `weir.delivery`,
+//! `weir.lanes`.
 
 use std::sync::Arc;
 
 use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::memory::MemorySourceConfig;
@@ -12,30 +13,34 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use weir_proto::model::TenantId;
-use weir_proto::schema::log;
-use weir_storage::catalog::{Catalog, Delivery, FileEntry, Gap, TimeRange};
+use weir_proto::schema::{Table, log};
+use weir_storage::catalog::{Catalog, Delivery, FileEntry, Gap, LaneState, LaneStatus, TimeRange};
 
+use super::bounds;
 use crate::QueryError;
 
 /// A table that is read from the catalog when it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Report {
-    /// Every file of `logs`.
+    /// Every file of every table.
     Files,
     /// Every loss that was noticed.
     Gaps,
     /// How far every source is stored, a row for each covered range.
     Delivery,
+    /// How far every lane had come when its partition was last stored.
+    Lanes,
 }
 
 impl Report {
-    pub(super) const ALL: [Self; 3] = [Self::Files, Self::Gaps, Self::Delivery];
+    pub(super) const ALL: [Self; 4] = [Self::Files, Self::Gaps, Self::Delivery, Self::Lanes];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Files => "files",
             Self::Gaps => "gaps",
             Self::Delivery => "delivery",
+            Self::Lanes => "lanes",
         }
     }
 
@@ -78,6 +83,14 @@ impl Report {
                 time("last_observed"),
                 time("committed_at"),
             ],
+            Self::Lanes => vec![
+                text("agent"),
+                text("partition"),
+                Field::new("mark", log::timestamp_type(), true),
+                time("heard"),
+                text("status"),
+                Field::new("estimated", DataType::Boolean, false),
+            ],
         };
         Arc::new(Schema::new(fields))
     }
@@ -86,10 +99,19 @@ impl Report {
         let away = |error| DataFusionError::External(Box::new(QueryError::Catalog(error)));
         let columns = match self {
             Self::Files => {
-                files(&catalog.snapshot(tenant, log::TABLE, TimeRange::ALL).await.map_err(away)?.files)
+                let mut found = Vec::new();
+                for table in Table::ALL {
+                    let snapshot = catalog.snapshot(tenant, table.name(), TimeRange::ALL).await;
+                    found.extend(snapshot.map_err(away)?.files);
+                }
+                files(&found)
             }
             Self::Gaps => gaps(&catalog.gaps(tenant).await.map_err(away)?),
             Self::Delivery => delivery(&catalog.delivery(tenant).await.map_err(away)?)?,
+            Self::Lanes => {
+                let snapshot = catalog.snapshot(tenant, Table::Logs.name(), bounds::NEVER).await;
+                lanes(&snapshot.map_err(away)?.lanes)
+            }
         };
         Ok(RecordBatch::try_new(self.schema(), columns)?)
     }
@@ -159,6 +181,23 @@ fn delivery(sources: &[Delivery]) -> Result<Vec<ArrayRef>> {
         times(&rows, |(source, _)| source.cover.last_observed_micros),
         times(&rows, |(source, _)| source.committed_micros),
     ])
+}
+
+fn lanes(rows: &[LaneState]) -> Vec<ArrayRef> {
+    let status = |lane: &LaneState| match lane.status {
+        LaneStatus::Live => "live",
+        LaneStatus::Goodbye => "goodbye",
+        LaneStatus::Retired => "retired",
+    };
+    let marks = TimestampMicrosecondArray::from_iter(rows.iter().map(|lane| lane.mark_micros));
+    vec![
+        texts(rows, |lane| lane.agent.to_string()),
+        texts(rows, |lane| lane.partition.to_string()),
+        Arc::new(marks.with_timezone("UTC")),
+        times(rows, |lane| lane.heard_micros),
+        texts(rows, |lane| status(lane).to_owned()),
+        Arc::new(BooleanArray::from_iter(rows.iter().map(|lane| Some(lane.is_estimated)))),
+    ]
 }
 
 fn resources(rows: &[&[(String, String)]]) -> Result<ArrayRef> {

@@ -7,31 +7,24 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::catalog::{
     CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
-    TableProvider,
 };
-use datafusion::common::Result;
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::common::{Result, TableReference};
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::prelude::{SessionConfig, ident};
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
 use object_store::ObjectStore;
-use weir_proto::schema::log;
 use weir_storage::catalog::Catalog;
 
-use super::function::line::{Layouts, line};
-use super::function::{SWITCHED_OFF, has_word};
+use super::function::line::Layouts;
+use super::function::{SWITCHED_OFF, has_event, has_word};
 use super::report::{Report, ReportTable};
 use super::rows::Rows;
-use super::table::LogsTable;
-use super::{reading_order, store};
+use super::{reading_order, store, view};
 use crate::Config;
-
-/// The view that adds the exact line to the columns of `logs`.
-pub(super) const LOG_LINES: &str = "log_lines";
 
 const CATALOG: &str = "weir";
 const SCHEMA: &str = "public";
@@ -72,6 +65,11 @@ impl Sessions {
         Ok(Self { base })
     }
 
+    /// The tables that a statement names, whether they exist or not.
+    pub(super) fn named(&self, statement: &Statement) -> Result<Vec<TableReference>> {
+        self.base.resolve_table_references(statement)
+    }
+
     /// A planner that sees `rows` and the catalog's tables, and nothing else.
     pub(super) fn session(
         &self,
@@ -80,9 +78,9 @@ impl Sessions {
         catalog: &Arc<dyn Catalog>,
     ) -> Result<SessionState> {
         let public = MemorySchemaProvider::new();
-        let logs: Arc<dyn TableProvider> = Arc::new(LogsTable::new(rows.clone()));
-        public.register_table(LOG_LINES.to_owned(), log_lines(logs.clone(), layouts)?)?;
-        public.register_table(log::TABLE.to_owned(), logs)?;
+        for (name, table) in view::tables(rows, layouts)? {
+            public.register_table(name.to_owned(), table)?;
+        }
         let reports = MemorySchemaProvider::new();
         for report in Report::ALL {
             let table = ReportTable::new(report, rows.tenant.clone(), catalog.clone());
@@ -147,15 +145,6 @@ fn restrict(base: &mut SessionState) -> Result<()> {
         base.deregister_udf(name)?;
     }
     base.register_udf(Arc::new(has_word::has_word()))?;
+    base.register_udf(Arc::new(has_event::has_event()))?;
     Ok(())
-}
-
-/// `logs` with the column `line`. A plan that does not select it does not
-/// compute it, for the optimizer drops columns that nobody reads.
-fn log_lines(logs: Arc<dyn TableProvider>, layouts: Layouts) -> Result<Arc<dyn TableProvider>> {
-    let mut columns: Vec<_> = log::schema().fields().iter().map(|field| ident(field.name())).collect();
-    columns.push(line(layouts).alias("line"));
-    let plan =
-        LogicalPlanBuilder::scan(log::TABLE, provider_as_source(logs), None)?.project(columns)?.build()?;
-    Ok(Arc::new(ViewTable::new(plan, None)))
 }

@@ -1,4 +1,4 @@
-//! The table `logs`: files and live rows as one.
+//! A table of events: files and live rows as one.
 
 use std::sync::Arc;
 
@@ -11,27 +11,33 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
-use weir_proto::schema::log;
+use weir_proto::schema::Table;
 
 use super::rows::{Read, Rows};
 use super::{bounds, scan};
 
 /// The rows of one question as a table.
 #[derive(Debug)]
-pub(super) struct LogsTable {
+pub(super) struct EventTable {
+    table: Table,
     rows: Arc<Rows>,
 }
 
-impl LogsTable {
-    pub(super) fn new(rows: Arc<Rows>) -> Self {
-        Self { rows }
+impl EventTable {
+    pub(super) fn new(table: Table, rows: Arc<Rows>) -> Self {
+        Self { table, rows }
+    }
+
+    /// Which table it is.
+    pub(super) fn table(&self) -> Table {
+        self.table
     }
 }
 
 #[async_trait]
-impl TableProvider for LogsTable {
+impl TableProvider for EventTable {
     fn schema(&self) -> SchemaRef {
-        log::schema()
+        self.table.schema()
     }
 
     fn table_type(&self) -> TableType {
@@ -52,7 +58,8 @@ impl TableProvider for LogsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let internal = |what: &str| DataFusionError::Internal(what.to_owned());
-        let read = self.rows.read().ok_or_else(|| internal("logs were scanned before the snapshot"))?;
+        let read =
+            self.rows.read(self.table).ok_or_else(|| internal("a table was scanned before its snapshot"))?;
         let time = bounds::of_all(filters);
         if !bounds::holds(read.time, time) {
             return Err(internal("a scan wants more time than the snapshot holds"));
@@ -60,28 +67,28 @@ impl TableProvider for LogsTable {
         let mut inputs = Vec::new();
         let files: Vec<_> = read.files.iter().filter(|file| file.time.overlaps(time)).collect();
         if !files.is_empty() {
-            inputs.push(scan::files(session, &files, projection, !filters.is_empty(), limit)?);
+            inputs.push(scan::files(session, self.table, &files, projection, !filters.is_empty(), limit)?);
         }
         if !read.live.batches.is_empty() {
-            inputs.push(live(read, projection)?);
+            inputs.push(live(self.table, &read, projection)?);
         }
         match inputs.len() {
-            0 => Ok(Arc::new(EmptyExec::new(projected(projection)?))),
+            0 => Ok(Arc::new(EmptyExec::new(projected(self.table, projection)?))),
             1 => Ok(inputs.remove(0)),
             _ => UnionExec::try_new(inputs),
         }
     }
 }
 
-fn live(read: &Read, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
+fn live(table: Table, read: &Read, projection: Option<&Vec<usize>>) -> Result<Arc<dyn ExecutionPlan>> {
     let batches: Vec<_> = read.live.batches.iter().map(|batch| batch.rows.clone()).collect();
-    let source = MemorySourceConfig::try_new_exec(&[batches], log::schema(), projection.cloned())?;
+    let source = MemorySourceConfig::try_new_exec(&[batches], table.schema(), projection.cloned())?;
     Ok(source)
 }
 
-fn projected(projection: Option<&Vec<usize>>) -> Result<SchemaRef> {
+fn projected(table: Table, projection: Option<&Vec<usize>>) -> Result<SchemaRef> {
     match projection {
-        None => Ok(log::schema()),
-        Some(columns) => Ok(Arc::new(log::schema().project(columns)?)),
+        None => Ok(table.schema()),
+        Some(columns) => Ok(Arc::new(table.schema().project(columns)?)),
     }
 }

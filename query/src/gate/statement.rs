@@ -167,7 +167,8 @@ impl Visitor for Walk {
 fn files() -> QueryError {
     QueryError::refused_with(
         "files and URLs cannot be queried",
-        "the tables are logs, log_lines, weir.files, weir.gaps, weir.delivery",
+        "the tables are logs, log_lines, spans, metrics, metric_samples, metric_series, and those of weir: \
+         files, gaps, delivery, lanes",
     )
 }
 

@@ -6,6 +6,7 @@ use super::field::{Field, field};
 use super::grammar::{Op, Term, Value};
 use crate::QueryError;
 use crate::engine::has_word;
+use crate::literal;
 
 /// The condition of a term. Every part stands in parentheses, so parts join
 /// without thinking of precedence.
@@ -32,7 +33,7 @@ fn not(condition: &str) -> String {
 }
 
 fn text(word: &str) -> String {
-    let word = literal(word);
+    let word = literal::text(word);
     let name = has_word::NAME;
     format!("({name}({}, {word}) OR {name}({}, {word}))", column::BODY, column::ATTRIBUTES)
 }
@@ -64,9 +65,11 @@ fn comparison(name: &str, op: Op, value: &Value) -> Result<String, QueryError> {
 fn body(op: Op, value: &Value) -> Result<String, QueryError> {
     match (op, value) {
         (Op::Is, Value::Exact(word)) => {
-            Ok(format!("{}({}, {})", has_word::NAME, column::BODY, literal(word)))
+            Ok(format!("{}({}, {})", has_word::NAME, column::BODY, literal::text(word)))
         }
-        (Op::Is, Value::Prefix(prefix)) => Ok(format!("starts_with({}, {})", column::BODY, literal(prefix))),
+        (Op::Is, Value::Prefix(prefix)) => {
+            Ok(format!("starts_with({}, {})", column::BODY, literal::text(prefix)))
+        }
         (Op::Is, Value::Present) => Ok(format!("({} <> '')", column::BODY)),
         _ => Err(QueryError::refused("the body has words; it is not smaller or greater than one")),
     }
@@ -76,8 +79,8 @@ fn body(op: Op, value: &Value) -> Result<String, QueryError> {
 /// greater than 10.
 fn compared(name: &str, column: &str, op: Op, value: &Value) -> Result<String, QueryError> {
     match (op, value) {
-        (Op::Is, Value::Exact(value)) => Ok(format!("({column} = {})", literal(value))),
-        (Op::Is, Value::Prefix(prefix)) => Ok(format!("starts_with({column}, {})", literal(prefix))),
+        (Op::Is, Value::Exact(value)) => Ok(format!("({column} = {})", literal::text(value))),
+        (Op::Is, Value::Prefix(prefix)) => Ok(format!("starts_with({column}, {})", literal::text(prefix))),
         (Op::Is, Value::Present) => Ok(format!("({column} IS NOT NULL)")),
         (op, value) => {
             let number = exact::<f64>(value).filter(|number| number.is_finite());
@@ -119,7 +122,7 @@ fn severity(op: Op, value: &Value) -> Result<String, QueryError> {
     let named = SEVERITIES.iter().find(|(name, _)| *name == value).map(|(_, first)| (*first, first + 3));
     let Some((first, last)) = named.or_else(|| value.parse().ok().map(|number| (number, number))) else {
         return match op {
-            Op::Is => Ok(format!("(lower({}) = {})", column::SEVERITY_TEXT, literal(&value))),
+            Op::Is => Ok(format!("(lower({}) = {})", column::SEVERITY_TEXT, literal::text(&value))),
             _ => Err(QueryError::refused_with(
                 format!("{value:?} is no severity that can be ordered"),
                 "use trace, debug, info, warn, error, fatal or a number from 1 to 24",
@@ -166,10 +169,5 @@ fn sign(op: Op) -> &'static str {
 }
 
 fn entry(map: &str, key: &str) -> String {
-    format!("{map}[{}]", literal(key))
-}
-
-/// A text of SQL: quotes doubled, nothing else is special.
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
+    format!("{map}[{}]", literal::text(key))
 }

@@ -30,6 +30,8 @@ pub struct Completeness {
     /// Partitions with producers that do not say how far they are: for these
     /// `complete_until_micros` is an estimate.
     pub estimated_by: Vec<String>,
+    /// Some lane is or was known.
+    knows_lanes: bool,
 }
 
 /// What an answer is made of.
@@ -61,6 +63,7 @@ impl Completeness {
                 }
             }
             let mut is_estimated = false;
+            judged.knows_lanes |= !held.lanes.is_empty();
             for lane in held.lanes {
                 let name = || format!("{} {}", lane.agent, lane.partition);
                 match lane.status {
@@ -89,6 +92,30 @@ impl Completeness {
         let until = live.reached(gone);
         judged.complete_until_micros = until.map(|until| until.min(now_micros));
         judged
+    }
+}
+
+impl Completeness {
+    /// Of an answer to two questions at once: as complete as the less complete
+    /// of the two. About a signal of which no lane is known, nothing can be
+    /// said, and it has nothing to hold back either.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.complete_until_micros = match (self.complete_until_micros, other.complete_until_micros) {
+            (Some(one), Some(two)) => Some(one.min(two)),
+            (Some(one), None) if other.is_silent() => Some(one),
+            (None, Some(two)) if self.is_silent() => Some(two),
+            _ => None,
+        };
+        self.knows_lanes |= other.knows_lanes;
+        self.held_by.extend(other.held_by);
+        self.incomplete_since.extend(other.incomplete_since);
+        self.estimated_by.extend(other.estimated_by);
+        self
+    }
+
+    fn is_silent(&self) -> bool {
+        !self.knows_lanes && self.held_by.is_empty()
     }
 }
 
