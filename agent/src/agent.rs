@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Router;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use weir_runtime::{Clock, Handles, Shutdown, TaskError, Tasks};
-use weir_stream::{Append, Partition, Topic};
+use weir_stream::{Append, Partition};
 
 use crate::attribute::Origin;
 use crate::bell::{Bell, News, Stop};
@@ -18,10 +19,11 @@ use crate::find::Patterns;
 use crate::lane::Closed;
 use crate::metric::Measured;
 use crate::reader::Reader;
-use crate::send::{Sender, Trouble};
+use crate::receive::{Receivers, Surroundings};
+use crate::send::{Delivery, Sender, Trouble};
 use crate::tail::Moment;
 use crate::watch::{self, Ear};
-use crate::{Config, StartError, StopError};
+use crate::{AgentTopics, Config, StartError, StopError};
 
 /// A running agent. Dropping it ends it without waiting for acknowledgements;
 /// nothing is lost by that.
@@ -29,41 +31,41 @@ use crate::{Config, StartError, StopError};
 pub struct Agent {
     tasks: Tasks,
     bell: Arc<Bell>,
-    sending: Trouble,
-    saving: Trouble,
+    receivers: Arc<Receivers>,
+    troubles: Vec<Trouble>,
 }
 
 /// What is wrong with an agent now. Cloning shares.
 #[derive(Clone, Debug)]
 pub struct Health {
     tasks: Tasks,
-    sending: Trouble,
-    saving: Trouble,
+    troubles: Vec<Trouble>,
 }
 
 impl Health {
     /// Tells whether the agent does its work; the text says what keeps it.
     ///
     /// # Errors
-    /// It failed, the event log takes nothing, or the checkpoint cannot be
-    /// written. But for the first it goes on trying.
+    /// It failed, the event log takes nothing, or the checkpoint or a spool
+    /// cannot be written. But for the first it goes on trying.
     pub fn check(&self) -> Result<(), String> {
-        let problem = self.tasks.failure().or_else(|| self.saving.text()).or_else(|| self.sending.text());
+        let problem = self.tasks.failure().or_else(|| self.troubles.iter().find_map(Trouble::text));
         problem.map_or(Ok(()), Err)
     }
 }
 
 /// Starts to read the configured files and to send them to one partition of
-/// `topic`. The state in `state_dir` says what was sent before; it belongs to
-/// one process at a time. When `handles.shutdown` begins, the agent stops
-/// reading and sends what it holds.
+/// their topic, and to send what clients push to one of each. The state in
+/// `state_dir` says what was sent before; it belongs to one process at a time.
+/// When `handles.shutdown` begins, the agent stops reading and receiving, and
+/// sends what it holds.
 ///
 /// # Errors
 /// Nothing was read and nothing was sent; see [`StartError`].
 pub async fn start(
     config: Config,
     log: Arc<dyn Append>,
-    topic: Topic,
+    topics: AgentTopics,
     state_dir: PathBuf,
     handles: Handles,
 ) -> Result<Agent, StartError> {
@@ -73,11 +75,13 @@ pub async fn start(
     let patterns = Patterns::new(&config.tail, &excluded)?;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;
+    let topic = topics.logs.clone();
     let partitions = log.partitions(&topic).await.map_err(StartError::Log)?;
     if partitions == 0 {
         return Err(StartError::NoPartitions { topic: topic.to_string() });
     }
-    let opened = in_background(move || Checkpoint::open(&state_dir, lock, partitions)).await;
+    let directory = state_dir.clone();
+    let opened = in_background(move || Checkpoint::open(&directory, lock, partitions)).await;
     let (checkpoint, restored) = opened?;
     let head = checkpoint.head();
     tracing::info!(agent = %head.agent, partition = head.partition, files = restored.files.len(), "agent starts");
@@ -91,21 +95,32 @@ pub async fn start(
     };
     let measured = Measured::new(&handles.metrics);
     let origin = Origin::here(config.cluster.clone());
+    let tasks = Tasks::new("agent", handles.shutdown.clone());
+    let receivers = Receivers::start(Surroundings {
+        config: &config.receive,
+        tenant: &config.tenant,
+        origin: &origin,
+        measured: &measured,
+        log: &log,
+        topics: &topics,
+        state_dir: &state_dir,
+        tasks: &tasks,
+        handles: &handles,
+    });
+    let receivers = Arc::new(receivers.await?);
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch);
 
-    let tasks = Tasks::new("agent", handles.shutdown.clone());
     let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());
     let (batches, received) = mpsc::unbounded_channel();
-    let sender = Sender {
+    let delivery = Delivery {
         log,
         partition: Partition::new(topic, head.partition),
-        batches: received,
-        bell: Arc::clone(&bell),
-        clock: handles.clock.clone(),
         measured,
         trouble: sending.clone(),
     };
+    let sender =
+        Sender { delivery, batches: received, bell: Arc::clone(&bell), clock: handles.clock.clone() };
     tasks.spawn("send", async move { sender.run().await.map_err(TaskError::from) });
     let reading =
         Reading { reader, bell: Arc::clone(&bell), batches, clock: handles.clock, saving: saving.clone() };
@@ -116,16 +131,27 @@ pub async fn start(
         let _ends = EndsOnDrop(reader_ended);
         tokio::task::spawn_blocking(move || reading.run()).await.map_err(TaskError::from)
     });
-    let (listening, shutdown) = (Arc::clone(&bell), handles.shutdown);
+    let (listening, shutdown) = (Arc::clone(&bell), handles.shutdown.clone());
     tasks.spawn("listen", async move {
         listen(ear, &listening, &shutdown, &ended).await;
         Ok(())
     });
-    Ok(Agent { tasks, bell, sending, saving })
+    let (told, shutdown) = (Arc::clone(&receivers), handles.shutdown);
+    tasks.spawn("receive", async move {
+        told.until(&shutdown).await;
+        Ok(())
+    });
+    let troubles = [saving, sending].into_iter().chain(receivers.troubles().iter().cloned()).collect();
+    Ok(Agent { tasks, bell, receivers, troubles })
 }
 
 impl Agent {
-    /// Stops reading, sends what is framed, waits until it is durable, writes
+    /// The receivers' routes.
+    pub fn router(&self) -> Router {
+        self.receivers.router()
+    }
+
+    /// Stops reading and receiving, sends what is framed or spooled, waits until it is durable, writes
     /// the checkpoint, and ends. The lane stays: the agent is expected back.
     ///
     /// # Errors
@@ -134,7 +160,7 @@ impl Agent {
         self.end(Stop::Drain, deadline).await
     }
 
-    /// The same, and says goodbye: the lane retires and no answer waits for it.
+    /// The same, and says goodbye: the lanes retire and no answer waits for them.
     ///
     /// # Errors
     /// As [`Self::stop`].
@@ -144,24 +170,29 @@ impl Agent {
 
     /// What keeps it from doing its work, now and later.
     pub fn health(&self) -> Health {
-        Health { tasks: self.tasks.clone(), sending: self.sending.clone(), saving: self.saving.clone() }
+        Health { tasks: self.tasks.clone(), troubles: self.troubles.clone() }
     }
 
     async fn end(self, how: Stop, deadline: Duration) -> Result<(), StopError> {
-        self.bell.stop(how);
+        self.stop_all(how);
         let pending = self.tasks.join(deadline).await;
-        self.bell.stop(Stop::Abandon);
+        self.stop_all(Stop::Abandon);
         match self.tasks.failure() {
             Some(failure) => Err(StopError::Failed(failure)),
             None if pending.is_empty() => Ok(()),
             None => Err(StopError::Deadline),
         }
     }
+
+    fn stop_all(&self, how: Stop) {
+        self.receivers.stop(how);
+        self.bell.stop(how);
+    }
 }
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.bell.stop(Stop::Abandon);
+        self.stop_all(Stop::Abandon);
     }
 }
 
@@ -251,6 +282,6 @@ async fn listen(ear: Option<Ear>, bell: &Bell, shutdown: &Shutdown, ended: &Shut
     }
 }
 
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("opening the checkpoint does not panic")
+pub(crate) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("work on the state does not panic")
 }

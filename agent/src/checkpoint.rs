@@ -216,13 +216,13 @@ impl Checkpoint {
 }
 
 /// Spreads agents over partitions by the random part of their identifier.
-fn choose(agent: AgentId, partitions: u32) -> u32 {
+pub(crate) fn choose(agent: AgentId, partitions: u32) -> u32 {
     let random = agent.as_u128() % u128::from(partitions.max(1));
     u32::try_from(random).unwrap_or(0)
 }
 
 /// The directory's entries are durable after this.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
     File::open(parent)?.sync_all()
 }

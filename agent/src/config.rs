@@ -9,6 +9,7 @@ use weir_runtime::HumanDuration;
 
 use crate::StartError;
 use crate::find::Patterns;
+use crate::receive::ReceiveConfig;
 
 /// The agent's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,11 @@ pub struct Config {
     /// How often the directories are walked for new, renamed and deleted
     /// files. What the kernel announces is seen at once; this finds the rest.
     pub scan_interval: HumanDuration,
+    /// Say goodbye when told to end, so that no answer waits for this agent:
+    /// for a host that is taken away. Without it the agent is expected back.
+    pub goodbye: bool,
+    /// What clients push.
+    pub receive: ReceiveConfig,
     /// Nothing below this directory is read, whatever the patterns say: where
     /// Weir keeps what it has read. Set by the process, not by the operator.
     #[serde(skip)]
@@ -59,6 +65,8 @@ impl Default for Config {
             line_timeout: HumanDuration(Duration::from_secs(1)),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
+            goodbye: false,
+            receive: ReceiveConfig::default(),
             own_data: None,
         }
     }

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
-use weir_stream::AppendError;
+use weir_stream::disk::OpenError;
+use weir_stream::{AppendError, ReadError};
 
 /// The agent did not start; nothing was read and nothing was sent.
 #[derive(Debug, Error)]
@@ -66,6 +67,22 @@ pub enum StartError {
         /// What is wrong there.
         reason: String,
     },
+    /// The file with the receivers' lanes makes no sense.
+    #[error(
+        "{path} is damaged: {reason}; restore it, or move the directory that holds it away to begin new spools"
+    )]
+    DamagedLanes {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The receivers' spool cannot be opened.
+    #[error("the receivers' spool cannot be opened")]
+    Spool(#[source] OpenError),
+    /// The receivers' spool cannot be read.
+    #[error("the receivers' spool cannot be read")]
+    SpoolRead(#[source] ReadError),
     /// The event log does not say how many partitions there are.
     #[error("the event log does not answer for the agent's topic")]
     Log(#[source] AppendError),

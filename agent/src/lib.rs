@@ -1,11 +1,12 @@
 //! Finds files, follows them, and sends their lines to the event log: each
-//! exactly once, as far as whoever reads the log counts by byte range.
+//! exactly once, as far as whoever reads the log counts by byte range. Takes
+//! what clients push, and sends that, too.
 //!
 //! [`start`] runs an [`Agent`]. From the outside in: `find` walks the globs,
 //! `watch` hears of changes, `reader` decides what to do next, `tail` is where
 //! one file stands, `frame` turns its bytes into records, `lane` makes batches,
 //! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
-//! far the lane is complete.
+//! far the lane is complete. `receive` is the other way in.
 //!
 //! Nothing here acknowledges what is not durable: an acknowledged end moves
 //! only when the event log has answered, and a source or a cut is in the
@@ -25,11 +26,15 @@ mod lane;
 mod mark;
 mod metric;
 mod reader;
+mod receive;
 mod rotation;
 mod send;
 mod tail;
+mod topics;
 mod watch;
 
 pub use agent::{Agent, Health, start};
 pub use config::Config;
 pub use error::{StartError, StopError};
+pub use receive::ReceiveConfig;
+pub use topics::AgentTopics;

@@ -17,18 +17,23 @@ use crate::lane::Closed;
 use crate::metric::Measured;
 
 /// Bytes of one append.
-const APPEND_BYTES: usize = 2 << 20;
+pub(crate) const APPEND_BYTES: usize = 2 << 20;
 
 /// The first wait before an append is repeated, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Sends the batches of one lane.
+/// Sends the batches of the tailed files' lane.
 pub(crate) struct Sender {
-    pub(crate) log: Arc<dyn Append>,
-    pub(crate) partition: Partition,
+    pub(crate) delivery: Delivery,
     pub(crate) batches: UnboundedReceiver<Closed>,
     pub(crate) bell: Arc<Bell>,
     pub(crate) clock: Clock,
+}
+
+/// Appends to one partition until it succeeds.
+pub(crate) struct Delivery {
+    pub(crate) log: Arc<dyn Append>,
+    pub(crate) partition: Partition,
     pub(crate) measured: Measured,
     pub(crate) trouble: Trouble,
 }
@@ -54,7 +59,7 @@ impl Sender {
                 bytes += next.settles.bytes;
                 records.push(self.record(next));
             }
-            self.append(&records).await?;
+            self.delivery.append(&records).await?;
             self.bell.acknowledged(records.len());
         }
         Ok(())
@@ -64,10 +69,12 @@ impl Sender {
         let timestamp_micros = self.clock.now_micros();
         Record { headers: closed.batch.headers, timestamp_micros, payload: closed.batch.payload }
     }
+}
 
+impl Delivery {
     /// Repeats the append until it succeeds. After an unknown outcome the
     /// records may be there twice; who reads them counts by range.
-    async fn append(&self, records: &[Record]) -> Result<(), Refused> {
+    pub(crate) async fn append(&self, records: &[Record]) -> Result<(), Refused> {
         let mut wait = BACKOFF.0;
         loop {
             let error = match self.log.append(&self.partition, records.to_vec()).await {

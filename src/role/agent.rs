@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use weir_agent::AgentTopics;
 use weir_runtime::admin::Check;
 use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
-use crate::role::log::Log;
+use crate::role::log::{Log, Topics};
 
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
     agent: weir_agent::Agent,
+    says_goodbye: bool,
     handles: Handles,
 }
 
@@ -26,13 +28,15 @@ impl Agent {
             tracing::info!("nothing is tailed: name files with --tail or agent.tail");
         }
         let own = weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() };
-        let agent = weir_agent::start(own, append, log.topics.logs.clone(), state, handles.clone()).await?;
-        Ok(Self { agent, handles })
+        let Topics { logs, spans, metrics } = log.topics.clone();
+        let topics = AgentTopics { logs, spans, metrics };
+        let agent = weir_agent::start(own, append, topics, state, handles.clone()).await?;
+        Ok(Self { agent, says_goodbye: config.agent.goodbye, handles })
     }
 
     /// The receivers.
     pub fn router(&self) -> Router {
-        Router::new()
+        self.agent.router()
     }
 
     /// Whether it can do its work.
@@ -48,7 +52,11 @@ impl Agent {
 
     /// Sends what is framed, waits for the acknowledgements, ends.
     pub async fn stop(self, deadline: Duration) -> Option<String> {
-        let failure = self.agent.stop(deadline).await.err().map(|error| error.to_string());
+        let ended = match self.says_goodbye {
+            true => self.agent.retire(deadline).await,
+            false => self.agent.stop(deadline).await,
+        };
+        let failure = ended.err().map(|error| error.to_string());
         failure.or(crate::node::stop_part("agent", &self.handles, deadline).await)
     }
 }

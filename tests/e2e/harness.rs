@@ -6,6 +6,8 @@ mod files;
 mod node;
 mod observer;
 mod producer;
+mod pushes;
+mod sdk;
 mod wait;
 
 pub(crate) use cluster::Cluster;
@@ -13,4 +15,6 @@ pub(crate) use files::{Scratch, append};
 pub(crate) use node::{Node, Role, weir};
 pub(crate) use observer::{Lines, Observer};
 pub(crate) use producer::{Found, messages, produce};
+pub(crate) use pushes::Pushes;
+pub(crate) use sdk::Sdk;
 pub(crate) use wait::{eventually, seed};

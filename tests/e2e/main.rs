@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "seeds, figures and kept directories are for whoever reads the run")]
 
 mod bad_input;
+mod clients;
 mod cluster;
 mod command;
 mod completeness;
@@ -14,5 +15,6 @@ mod harness;
 mod layers;
 mod limits;
 mod poison;
+mod receive;
 mod roles;
 mod search;

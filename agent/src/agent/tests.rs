@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use async_trait::async_trait;
 use weir_proto::wire::batch::LineBatch;
 use weir_runtime::HumanDuration;
-use weir_stream::{AppendError, Offset, Record};
+use weir_stream::{AppendError, Offset, Record, Topic};
 
 use super::*;
 
@@ -93,9 +93,14 @@ impl Place {
     }
 
     async fn start_as(&self, config: Config) -> Result<Agent, StartError> {
-        let topic = Topic::new("weir.logs").expect("a topic");
+        let topic = |name| Topic::new(name).expect("a topic");
+        let topics = AgentTopics {
+            logs: topic("weir.logs"),
+            spans: topic("weir.spans"),
+            metrics: topic("weir.metrics"),
+        };
         let log = Arc::clone(&self.log) as Arc<dyn Append>;
-        start(config, log, topic, self.root.path().join("state"), self.handles.clone()).await
+        start(config, log, topics, self.root.path().join("state"), self.handles.clone()).await
     }
 
     fn write(&self, name: &str, text: &str) {

@@ -61,7 +61,10 @@ impl Encoding {
 }
 
 /// Bytes of a signal's request to columns.
-pub(super) fn decode(
+///
+/// # Errors
+/// [`DecodeError::Malformed`] when the bytes are no such request.
+pub fn decode(
     signal: Signal,
     bytes: &[u8],
     encoding: Encoding,

@@ -86,7 +86,19 @@ async fn the_catalog_is_a_set_of_tables() {
     let names = rows(engine.sql(ask(tables)).await).await.expect("answered");
     let names: Vec<_> =
         names.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten()).collect();
-    assert_eq!(names, ["public.log_lines", "public.logs", "weir.delivery", "weir.files", "weir.gaps"]);
+    let expected = [
+        "public.log_lines",
+        "public.logs",
+        "public.metric_samples",
+        "public.metric_series",
+        "public.metrics",
+        "public.spans",
+        "weir.delivery",
+        "weir.files",
+        "weir.gaps",
+        "weir.lanes",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[tokio::test]

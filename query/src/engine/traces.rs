@@ -14,6 +14,7 @@ use weir_storage::catalog::TimeRange;
 use super::Outlet;
 use super::failure::query_error;
 use super::question::Question;
+use super::rows::Read;
 use super::window::{GROWTH, newest_window, older, spans};
 use crate::QueryError;
 use crate::trace::find::{self, TraceSearch};
@@ -47,13 +48,16 @@ pub(super) async fn find(
     request: &TraceRequest,
     out: &Outlet,
 ) -> Result<(), QueryError> {
+    let time = match &request.wanted {
+        Wanted::Named(_) => TimeRange::ALL,
+        Wanted::Newest(search) => search.reach(),
+    };
+    // How complete the answer is, is known once the catalog was read.
+    let read = question.read(Table::Spans, time).await?;
     out.head(Table::Spans.schema(), question).await?;
     let (keys, time) = match &request.wanted {
-        Wanted::Named(keys) => {
-            question.read(Table::Spans, TimeRange::ALL).await?;
-            (keys.clone(), TimeRange::ALL)
-        }
-        Wanted::Newest(search) => match newest(question, search).await? {
+        Wanted::Named(keys) => (keys.clone(), time),
+        Wanted::Newest(search) => match newest(question, search, &read).await? {
             Some(found) => found,
             None => return Ok(()),
         },
@@ -78,8 +82,9 @@ pub(super) async fn find(
 async fn newest(
     question: &Question<'_>,
     search: &TraceSearch,
+    read: &Read,
 ) -> Result<Option<(Vec<TraceKey>, TimeRange)>, QueryError> {
-    let spans = spans(&*question.read(Table::Spans, search.reach()).await?, search.time);
+    let spans = spans(read, search.time);
     let mut keys = Vec::new();
     let mut times: Option<TimeRange> = None;
     let mut wanted = FIRST_SPANS;

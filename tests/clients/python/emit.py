@@ -58,7 +58,7 @@ def main():
     logger.addHandler(LoggingHandler(logger_provider=logs))
     logger.propagate = False
 
-    # Exported once, by the flush below.
+    # Exported once, by the shutdown below.
     reader = PeriodicExportingMetricReader(metrics_out, export_interval_millis=3_600_000)
     metrics = MeterProvider(resource=resource, metric_readers=[reader])
     meter = metrics.get_meter("emit")
@@ -77,11 +77,10 @@ def main():
         requests.add(n + 1, {"n": n})
         took.record(n, {"route": "/"})
 
+    # Each sends what it holds.
     for provider in (logs, spans, metrics):
-        provider.force_flush()
         provider.shutdown()
     print(json.dumps({"logs": count, "spans": 2 * count, "series": count + 1}))
-
 
 
 main()

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use weir::http::{Client, Response};
@@ -151,6 +152,16 @@ impl Node {
     /// `GET`, whatever the answer.
     pub(crate) fn get(&self, path: &str) -> anyhow::Result<Response> {
         self.runtime.block_on(self.client.get(path, "application/json"))
+    }
+
+    /// `POST`, whatever the answer.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Response> {
+        self.runtime.block_on(self.client.post(path, headers, body.into()))
     }
 
     /// A statement, whatever the answer.

@@ -1,0 +1,247 @@
+//! Takes what clients push: OTLP over gRPC and HTTP, Zipkin's spans.
+//!
+//! ```text
+//! body -> message -> columns -> spool (fsync) -> answer
+//!                                 |
+//!                                 +-> event log -> trim
+//! ```
+//!
+//! An answer of success is given once the event is durable in this host's
+//! spool, so a client never waits for the event log, and a client that was
+//! answered need not send again. What the spool holds is already the message
+//! that the event log gets.
+//!
+//! From the outside in: `http`, `grpc` and `zipkin` speak the protocols, `door`
+//! decides what is let in, `spool` makes it durable, `forward` sends it on,
+//! `identity` is what must survive. Each signal has a spool and a lane of its
+//! own, so one that is behind holds up no other.
+//!
+//! | died | a restart sees |
+//! |---|---|
+//! | before the spool's sync | nothing, or the event: nobody was answered, the client may repeat it |
+//! | after the sync, before the answer | the event: the same |
+//! | after an append to the event log, before the position was written | it is sent again, and dropped by its number |
+//! | after the position, before the trim | a spool that is trimmed later |
+
+mod body;
+mod config;
+mod door;
+mod forward;
+mod grpc;
+mod http;
+mod identity;
+mod metric;
+mod refusal;
+mod spool;
+mod zipkin;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::watch;
+use weir_proto::model::{Signal, Source, TenantId};
+use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks};
+use weir_stream::disk::{DiskConfig, DiskLog};
+use weir_stream::{Append, Offset, Partition, Subscribe, Topic};
+
+pub use config::ReceiveConfig;
+
+use crate::attribute::Origin;
+use crate::bell::Stop;
+use crate::metric::Measured;
+use crate::send::{Delivery, Trouble};
+use crate::{AgentTopics, StartError};
+use door::{Door, Inlet};
+use forward::Forwarder;
+use identity::Lanes;
+use metric::Received;
+use spool::{Backlog, Numbering, Writer};
+
+/// A spool's segment. Whole ones are what trimming gives back.
+const SEGMENT_BYTES: ByteSize = ByteSize::mib(16);
+
+/// What was just written is sent on from memory.
+const TAIL_BYTES: ByteSize = ByteSize::mib(8);
+
+/// The receivers of an agent.
+#[derive(Debug)]
+pub(crate) struct Receivers {
+    door: Arc<Door>,
+    stop: watch::Sender<Option<Stop>>,
+    troubles: Vec<Trouble>,
+}
+
+/// What receivers need of the agent around them.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) config: &'a ReceiveConfig,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) origin: &'a Origin,
+    pub(crate) measured: &'a Measured,
+    pub(crate) log: &'a Arc<dyn Append>,
+    pub(crate) topics: &'a AgentTopics,
+    /// The agent's state directory, which is locked.
+    pub(crate) state_dir: &'a Path,
+    pub(crate) tasks: &'a Tasks,
+    pub(crate) handles: &'a Handles,
+}
+
+impl Receivers {
+    /// Opens the spools, and goes on sending what they hold.
+    pub(crate) async fn start(around: Surroundings<'_>) -> Result<Self, StartError> {
+        let Surroundings { config, tenant, origin, measured, log, topics, state_dir, tasks, handles } =
+            around;
+        let directory = state_dir.join("receive");
+        let mut partitions = Vec::with_capacity(Signal::ALL.len());
+        for signal in Signal::ALL {
+            let topic = topics.of(signal);
+            let count = log.partitions(topic).await.map_err(StartError::Log)?;
+            if count == 0 {
+                return Err(StartError::NoPartitions { topic: topic.to_string() });
+            }
+            partitions.push((signal, count));
+        }
+        let (opened, handed) = (directory.clone(), handles.clone());
+        let (spools, mut lanes) =
+            crate::agent::in_background(move || open(&opened, &partitions, &handed)).await?;
+        let spools = Arc::new(spools);
+        lanes.check(&spools.reader()).await?;
+
+        let received = Received::new(&handles.metrics);
+        let stop = watch::Sender::new(None);
+        let mut inlets = Vec::with_capacity(Signal::ALL.len());
+        let mut troubles = Vec::new();
+        let lanes = Arc::new(lanes);
+        for signal in Signal::ALL {
+            let lane = lanes.lane(signal);
+            let spool = Partition::new(spool_topic(signal), 0);
+            let reader = Arc::new(spools.reader());
+            let ends = reader.watermarks(&spool).await.map_err(StartError::SpoolRead)?;
+            let backlog = Backlog::new(config.spool_bytes.0, received.spool_bytes(signal));
+            backlog.restore(&*reader, &spool, Offset(lane.forwarded), ends.end).await?;
+            let (queue, arrivals) = spool::queue();
+            let (spooling, sending) = (Trouble::default(), Trouble::default());
+            let source = Source {
+                id: lane.source,
+                resource: resource(origin, signal),
+                parser: String::new(),
+                covered: weir_proto::model::ByteRange::new(0, 0),
+                drops: Vec::new(),
+            };
+            let numbering = Numbering { tenant: tenant.clone(), agent: lanes.agent(), source };
+            let (writes, writing) = watch::channel(());
+            let writer = Writer {
+                spool: Arc::clone(&spools),
+                partition: spool.clone(),
+                numbering: Arc::new(numbering.clone()),
+                next: ends.end,
+                arrivals,
+                backlog: backlog.clone(),
+                clock: handles.clock.clone(),
+                trouble: spooling.clone(),
+            };
+            tasks.spawn("spool", async move {
+                let _writes = writes;
+                writer.run().await.map_err(TaskError::from)
+            });
+            let forwarder = Forwarder {
+                signal,
+                reader,
+                spool,
+                delivery: Delivery {
+                    log: Arc::clone(log),
+                    partition: Partition::new(topics.of(signal).clone(), lane.partition),
+                    measured: measured.clone(),
+                    trouble: sending.clone(),
+                },
+                numbering,
+                from: Offset(lane.forwarded),
+                lanes: Arc::clone(&lanes),
+                backlog: backlog.clone(),
+                clock: handles.clock.clone(),
+                received: received.clone(),
+                stop: stop.subscribe(),
+                writing,
+            };
+            tasks.spawn("forward", async move { forwarder.run().await.map_err(TaskError::from) });
+            inlets.push(Inlet::new(queue, backlog));
+            troubles.extend([spooling, sending]);
+        }
+        let door = Arc::new(Door::new(config, inlets, handles.clock.clone(), received));
+        Ok(Self { door, stop, troubles })
+    }
+
+    /// The routes of all protocols.
+    pub(crate) fn router(&self) -> Router {
+        http::routes(&self.door).merge(zipkin::routes(&self.door)).merge(grpc::routes(&self.door))
+    }
+
+    /// What keeps the receivers from their work.
+    pub(crate) fn troubles(&self) -> &[Trouble] {
+        &self.troubles
+    }
+
+    /// Waits for the process's shutdown and stops with it; ends when stopped
+    /// otherwise.
+    pub(crate) async fn until(&self, shutdown: &Shutdown) {
+        let mut stopped = self.stop.subscribe();
+        tokio::select! {
+            () = shutdown.begun() => self.stop(Stop::Drain),
+            _ = stopped.wait_for(Option::is_some) => {}
+        }
+    }
+
+    /// Lets nothing more in; what was let in is answered and sent on. A harder
+    /// word replaces a softer one.
+    pub(crate) fn stop(&self, how: Stop) {
+        self.door.close();
+        self.stop.send_modify(|held| *held = (*held).max(Some(how)));
+    }
+}
+
+impl Drop for Receivers {
+    fn drop(&mut self) {
+        self.stop(Stop::Abandon);
+    }
+}
+
+/// The topic of a signal's spool; it has one partition.
+fn spool_topic(signal: Signal) -> Topic {
+    Topic::new(signal.as_str()).expect("a signal's word is a topic's name")
+}
+
+fn open(
+    directory: &Path,
+    partitions: &[(Signal, u32)],
+    handles: &Handles,
+) -> Result<(DiskLog, Lanes), StartError> {
+    let refused = |source| StartError::StateDirectory { path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(refused)?;
+    let config = DiskConfig {
+        dir: directory.join("spool"),
+        segment_bytes: SEGMENT_BYTES,
+        tail_bytes: TAIL_BYTES,
+        queue_bytes: ByteSize::mib(8),
+    };
+    // The event log of the same process counts under the same names.
+    let handles = Handles { metrics: weir_runtime::Metrics::default(), ..handles.clone() };
+    let spools = DiskLog::open(config, &handles).map_err(StartError::Spool)?;
+    for signal in Signal::ALL {
+        spools.ensure_topic(&spool_topic(signal), 1).map_err(StartError::Spool)?;
+    }
+    let lanes = Lanes::open(&directory.join("lanes.json"), partitions)?;
+    Ok((spools, lanes))
+}
+
+/// What the delivery table says of a spool.
+fn resource(origin: &Origin, signal: Signal) -> Vec<(String, String)> {
+    let attributes = [
+        ("host.name", origin.host.clone()),
+        ("k8s.cluster.name", origin.cluster.clone()),
+        ("weir.source", Some(format!("receiver/{signal}"))),
+    ];
+    attributes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}

@@ -1,0 +1,135 @@
+//! What is let in: one way for all protocols, from a body to a durable record.
+
+use std::sync::{Mutex, PoisonError};
+
+use axum::body::Body;
+use weir_proto::DecodeError;
+use weir_proto::model::Signal;
+use weir_proto::wire::Decoded;
+use weir_runtime::Clock;
+
+use super::ReceiveConfig;
+use super::body::{Memory, Wire};
+use super::metric::Received;
+use super::refusal::Refusal;
+use super::spool::{self, Backlog, Queue};
+
+/// A larger body is decoded beside the threads that serve connections.
+const INLINE_BYTES: usize = 16 * 1024;
+
+/// Lets requests in, while the spools have room and the memory suffices.
+#[derive(Debug)]
+pub(super) struct Door {
+    max_body: usize,
+    memory: Memory,
+    /// In the order of [`Signal::ALL`].
+    inlets: Vec<Inlet>,
+    clock: Clock,
+    received: Received,
+}
+
+/// The way to one signal's spool.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    /// None once the door is closed.
+    queue: Mutex<Option<Queue>>,
+    backlog: Backlog,
+}
+
+/// What became of a request that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Records that could not be stored.
+    pub(super) rejected: u64,
+    /// Why, or a warning.
+    pub(super) message: Option<String>,
+}
+
+impl Inlet {
+    pub(super) fn new(queue: Queue, backlog: Backlog) -> Self {
+        Self { queue: Mutex::new(Some(queue)), backlog }
+    }
+
+    fn queue(&self) -> Option<Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn close(&self) {
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Door {
+    pub(super) fn new(config: &ReceiveConfig, inlets: Vec<Inlet>, clock: Clock, received: Received) -> Self {
+        let max_body = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
+        Self { max_body, memory: Memory::new(config.memory.0), inlets, clock, received }
+    }
+
+    /// Lets nothing more in. What was let in goes on.
+    pub(super) fn close(&self) {
+        self.inlets.iter().for_each(Inlet::close);
+    }
+
+    /// Bytes of a request, before and after decompression.
+    pub(super) fn max_body(&self) -> usize {
+        self.max_body
+    }
+
+    /// Reads a request's body, unless it would be refused anyway. `framing` are
+    /// bytes that the protocol adds to a request.
+    pub(super) async fn read(
+        &self,
+        signal: Signal,
+        body: Body,
+        framing: usize,
+        is_compressed: bool,
+    ) -> Result<Wire, Refusal> {
+        let inlet = self.inlet(signal);
+        if inlet.queue().is_none() {
+            return Err(Refusal::stopping());
+        }
+        if !inlet.backlog.has_room() {
+            return Err(Refusal::spool_full());
+        }
+        self.memory.read(body, self.max_body.saturating_add(framing), is_compressed).await
+    }
+
+    /// Decodes a request of about so many bytes, and makes it durable. The
+    /// decoder gets the time at which the request was seen, in microseconds.
+    pub(super) async fn take(
+        &self,
+        signal: Signal,
+        bytes: usize,
+        decode: impl FnOnce(i64) -> Result<Decoded, Refusal> + Send + 'static,
+    ) -> Result<Verdict, Refusal> {
+        let observed_micros = self.clock.now_micros();
+        let decoded = if bytes <= INLINE_BYTES {
+            decode(observed_micros)?
+        } else {
+            crate::agent::in_background(move || decode(observed_micros)).await?
+        };
+        let (accepted, rejected) = (decoded.accepted, decoded.rejected);
+        let verdict = Verdict { rejected, message: decoded.message.clone() };
+        if decoded.rows() > 0 {
+            let queue = self.inlet(signal).queue().ok_or_else(Refusal::stopping)?;
+            spool::store(&queue, decoded).await?;
+        }
+        self.received.taken(signal, accepted, rejected);
+        Ok(verdict)
+    }
+
+    /// Counts a request that was not taken.
+    pub(super) fn refused(&self, signal: Signal, refusal: &Refusal) {
+        self.received.refused(signal, refusal.why);
+        tracing::debug!(%signal, reason = refusal.why.as_str(), text = %refusal.text, "a request is refused");
+    }
+
+    fn inlet(&self, signal: Signal) -> &Inlet {
+        &self.inlets[signal as usize]
+    }
+}
+
+/// A decoder's error as a refusal.
+pub(super) fn decoded(result: Result<Decoded, DecodeError>) -> Result<Decoded, Refusal> {
+    result.map_err(Refusal::from)
+}

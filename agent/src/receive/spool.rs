@@ -1,0 +1,246 @@
+//! From columns to durable messages: one writer for each signal.
+//!
+//! While one sync is under way, what arrives gathers and goes together in the
+//! next: many small requests become few messages of a good size. The writer is
+//! the only one that appends to its spool, so it knows each record's number
+//! before it is written, and the record is the message that the event log gets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::gauge::Gauge;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use weir_proto::DecodeError;
+use weir_proto::limit::{BATCH_BYTES, ROWS_PER_RECORD_BITS};
+use weir_proto::model::{AgentId, ByteRange, Source, TenantId};
+use weir_proto::wire::batch::EncodedBatch;
+use weir_proto::wire::rows::{RowBatch, number, split};
+use weir_proto::wire::{BatchHeader, Codec, Decoded};
+use weir_runtime::Clock;
+use weir_stream::disk::DiskLog;
+use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
+
+use super::refusal::Refusal;
+use crate::StartError;
+use crate::send::Trouble;
+
+/// Requests that one sync serves, at most: they are encoded together.
+const GROUP_MAX: usize = 256;
+
+/// Bytes read at once to learn how large the backlog is.
+const RESTORE_BYTES: usize = 4 << 20;
+
+/// A decoded request on its way into the spool.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    decoded: Decoded,
+    answer: oneshot::Sender<Result<(), Refusal>>,
+}
+
+/// The way to a writer.
+pub(super) type Queue = mpsc::UnboundedSender<Arrival>;
+
+/// A queue. It is bounded by what the door lets in.
+pub(super) fn queue() -> (Queue, mpsc::UnboundedReceiver<Arrival>) {
+    mpsc::unbounded_channel()
+}
+
+/// Hands a request to the writer and waits until it is durable.
+pub(super) async fn store(queue: &Queue, decoded: Decoded) -> Result<(), Refusal> {
+    let (answer, answered) = oneshot::channel();
+    queue.send(Arrival { decoded, answer }).map_err(|_| Refusal::stopping())?;
+    // Without an answer the writer is gone, and its sync may have happened.
+    answered.await.map_err(|_| Refusal::stopping())?
+}
+
+/// What every message of a spool says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Numbering {
+    pub(super) tenant: TenantId,
+    pub(super) agent: AgentId,
+    pub(super) source: Source,
+}
+
+/// Writes one signal's spool.
+pub(super) struct Writer {
+    pub(super) spool: Arc<DiskLog>,
+    pub(super) partition: Partition,
+    pub(super) numbering: Arc<Numbering>,
+    /// The number of the next record.
+    pub(super) next: Offset,
+    pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
+    pub(super) backlog: Backlog,
+    pub(super) clock: Clock,
+    pub(super) trouble: Trouble,
+}
+
+/// A spool that cannot go on: the process ends, and opens it anew.
+#[derive(Debug, Error)]
+pub(super) enum Broken {
+    /// A write or a sync failed.
+    #[error("the receivers' spool failed")]
+    Append(#[source] AppendError),
+    /// The spool gave another number than the rows carry.
+    #[error("the receivers' spool is at {found}, {expected} was expected: another process writes to it")]
+    Number { expected: Offset, found: Offset },
+    /// Rows that cannot be numbered.
+    #[error("the receivers' spool is out of numbers")]
+    Rows(#[source] DecodeError),
+}
+
+impl Writer {
+    /// Writes until the door is closed and the queue is empty.
+    pub(super) async fn run(mut self) -> Result<(), Broken> {
+        let mut group = Vec::new();
+        while self.arrivals.recv_many(&mut group, GROUP_MAX).await > 0 {
+            let (decoded, answers): (Vec<_>, Vec<_>) =
+                group.drain(..).map(|arrival| (arrival.decoded, arrival.answer)).unzip();
+            let result = self.write(decoded).await;
+            let (answer, broken) = match result {
+                Ok(()) => (Ok(()), None),
+                Err(Failure::Full(error)) => (Err(Refusal::disk_full(&error)), None),
+                Err(Failure::Broken(error)) => (Err(Refusal::broken()), Some(error)),
+            };
+            for waiting in answers {
+                // Who went away does not want to know.
+                let _ = waiting.send(answer.clone());
+            }
+            if let Some(broken) = broken {
+                return Err(broken);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, decoded: Vec<Decoded>) -> Result<(), Failure> {
+        // All that was answered before lies below these records: their mark.
+        let now_micros = self.clock.now_micros();
+        let (numbering, next) = (Arc::clone(&self.numbering), self.next.0);
+        let encoded = crate::agent::in_background(move || numbering.encode(decoded, next, now_micros)).await;
+        let batches = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
+        let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
+        let count = batches.len() as u64;
+        let record = |batch: EncodedBatch| Record {
+            headers: batch.headers,
+            timestamp_micros: now_micros,
+            payload: batch.payload,
+        };
+        let records = batches.into_iter().map(record).collect();
+        match self.spool.append(&self.partition, records).await {
+            Ok(first) if first == self.next => {
+                self.next = Offset(first.0 + count);
+                self.backlog.grow(bytes as u64);
+                self.trouble.set(None);
+                Ok(())
+            }
+            Ok(found) => Err(Failure::Broken(Broken::Number { expected: self.next, found })),
+            Err(error @ AppendError::Full { .. }) => {
+                let text = format!("the receivers' spool cannot be written: {error}");
+                if !self.trouble.set(Some(text)) {
+                    tracing::warn!(%error, "the receivers' spool cannot be written, clients are told to come again");
+                }
+                Err(Failure::Full(error))
+            }
+            Err(error) => Err(Failure::Broken(Broken::Append(error))),
+        }
+    }
+}
+
+enum Failure {
+    Full(AppendError),
+    Broken(Broken),
+}
+
+impl Numbering {
+    /// Requests as messages, the first with the number `next`.
+    fn encode(
+        &self,
+        decoded: Vec<Decoded>,
+        next: u64,
+        mark_micros: i64,
+    ) -> Result<Vec<EncodedBatch>, DecodeError> {
+        let header = self.header(Some(mark_micros), false);
+        let tables: Vec<_> = decoded.into_iter().flat_map(|decoded| decoded.tables).collect();
+        let mut batches = Vec::new();
+        for (record, mut piece) in (next..).zip(split(&tables, BATCH_BYTES)) {
+            // Rows are numbered one table after the other, as they are written.
+            piece.sort_by_key(|(table, _)| *table as usize);
+            let covered =
+                ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
+            let source = Source { covered, ..self.source.clone() };
+            batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
+        }
+        Ok(batches)
+    }
+
+    /// A message without rows: an idle lane's mark, or its goodbye.
+    pub(super) fn mark(&self, mark_micros: i64, goodbye: bool) -> EncodedBatch {
+        RowBatch::encode(&self.header(Some(mark_micros), goodbye), &[], &[])
+    }
+
+    fn header(&self, mark_micros: Option<i64>, goodbye: bool) -> BatchHeader {
+        let (tenant, agent) = (self.tenant.clone(), self.agent);
+        BatchHeader { tenant, agent, mark_micros, goodbye, codec: Codec::Lz4 }
+    }
+}
+
+/// How much of a spool the event log does not have yet. Cloning shares.
+#[derive(Clone, Debug)]
+pub(super) struct Backlog {
+    bytes: Arc<AtomicU64>,
+    limit: u64,
+    shown: Gauge,
+}
+
+impl Backlog {
+    pub(super) fn new(limit: u64, shown: Gauge) -> Self {
+        Self { bytes: Arc::default(), limit, shown }
+    }
+
+    /// Counts what an earlier process left.
+    pub(super) async fn restore(
+        &self,
+        spool: &impl Subscribe,
+        partition: &Partition,
+        from: Offset,
+        end: Offset,
+    ) -> Result<(), StartError> {
+        let limit = ReadLimit { bytes: RESTORE_BYTES, wait: Duration::ZERO };
+        let start = spool.watermarks(partition).await.map_err(StartError::SpoolRead)?.start;
+        let mut from = from.max(start);
+        while from < end {
+            match spool.read(partition, from, limit).await {
+                Ok(records) => {
+                    let bytes: usize = records.iter().map(|stored| stored.record.payload.len()).sum();
+                    self.grow(bytes as u64);
+                    from = records.last().map_or(end, |last| last.offset.next());
+                }
+                Err(weir_stream::ReadError::Corrupt { next, .. }) => from = next,
+                Err(error) => return Err(StartError::SpoolRead(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// True while more may be let in.
+    pub(super) fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) < self.limit
+    }
+
+    fn grow(&self, bytes: u64) {
+        self.show(self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes);
+    }
+
+    /// So much of it is in the event log.
+    pub(super) fn shrink(&self, bytes: u64) {
+        let shrunk = |held: u64| Some(held.saturating_sub(bytes));
+        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shrunk).unwrap_or(0);
+        self.show(before.saturating_sub(bytes));
+    }
+
+    fn show(&self, bytes: u64) {
+        self.shown.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
