@@ -9,10 +9,13 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::harness::{Cluster, Lines, Node, Observer, Role, eventually, seed};
+use crate::harness::{Cluster, Lines, Node, Observer, Pushes, Role, eventually, seed};
 
 /// Lines per second of the load.
 const RATE: u64 = 1500;
+
+/// Clients that push beside it.
+const PUSHING: u64 = 2;
 
 const NODES: [(&str, Role); 5] = [
     ("ingest-1", Role::Ingest),
@@ -27,6 +30,7 @@ struct Running {
     cluster: Cluster,
     nodes: BTreeMap<&'static str, Node>,
     lines: Lines,
+    pushes: Pushes,
     observer: Observer,
 }
 
@@ -39,7 +43,8 @@ impl Running {
         let files = (0..3).map(|n| cluster.scratch.input(&format!("w{n}.log"))).collect();
         let lines = Lines::start(files, RATE);
         let observer = lines.observe();
-        let mut running = Self { cluster, nodes: BTreeMap::new(), lines, observer };
+        let pushes = Pushes::start(PUSHING);
+        let mut running = Self { cluster, nodes: BTreeMap::new(), lines, pushes, observer };
         for (name, _) in NODES {
             running.start_node(name);
         }
@@ -52,7 +57,11 @@ impl Running {
 
     fn start_node(&mut self, name: &'static str) {
         let role = NODES.iter().find(|(known, _)| *known == name).expect("a node of the cluster").1;
-        self.nodes.insert(name, self.cluster.start_node(name, role));
+        let node = self.cluster.start_node(name, role);
+        if role == Role::Agent {
+            self.pushes.to(&node);
+        }
+        self.nodes.insert(name, node);
         self.observer.ask(self.queries().map(Node::client).collect());
     }
 
@@ -83,10 +92,14 @@ impl Running {
         self.queries().next().expect("a query service").number("SELECT count(*) FROM weir.files")
     }
 
-    /// Everything that was written is there once, and every answer was right.
+    /// Everything that was written or answered is there once, and every answer
+    /// was right.
     fn finish(self, test: &str) {
-        let written = self.lines.finish();
-        for (name, query) in self.nodes.iter().filter(|(name, _)| name.starts_with("query")) {
+        let Self { cluster: _cluster, mut nodes, lines, mut pushes, observer } = self;
+        let written = lines.finish();
+        pushes.stop();
+        let mut pushed = None;
+        for (name, query) in nodes.iter().filter(|(name, _)| name.starts_with("query")) {
             eventually("every line is there once", || {
                 let question = "SELECT count(*), count(DISTINCT body) FROM logs";
                 let rows = query.try_rows(question).map_err(|error| format!("{error:#}"))?;
@@ -95,14 +108,15 @@ impl Running {
                 }
                 Err(format!("{rows:?} of {written} at {name}"))
             });
+            pushed = Some(pushes.judge(query));
             let gaps = query.rows("SELECT * FROM weir.gaps");
             assert!(gaps.is_empty(), "losses were counted: {gaps:?}");
         }
-        let observed = self.observer.finish();
-        println!("{test}: {written} lines, 0 lost, 0 duplicated; {observed:?}");
+        let observed = observer.finish();
+        println!("{test}: {written} lines, 0 lost, 0 duplicated; {pushed:?}; {observed:?}");
         assert_eq!(observed.wrong, None);
         assert!(observed.answers > 10, "too few answers to mean anything: {observed:?}");
-        let mut nodes = self.nodes;
+        assert!(pushed.is_some_and(|pushed| pushed.answered > 100), "too few pushes to mean anything");
         for (name, _) in NODES.iter().rev() {
             let node = nodes.remove(name).expect("it runs");
             assert!(node.terminate().success(), "{name}");

@@ -107,7 +107,7 @@ fn pushes_outlive_their_agent_and_a_kafka_that_is_away() {
     let _ingest = cluster.start_node("ingest", Role::Ingest);
     let query = cluster.start_node("query", Role::Query);
     let mut agent = cluster.start_node("agent", Role::Agent);
-    let pushes = Pushes::start(4);
+    let mut pushes = Pushes::start(4);
     pushes.to(&agent);
     cluster.wait_for(&query, "spans", 100);
     for _ in 0..3 {
@@ -126,8 +126,10 @@ fn pushes_outlive_their_agent_and_a_kafka_that_is_away() {
     pushes.to(&agent);
     let seen = query.number("SELECT count(*) FROM spans");
     cluster.wait_for(&query, "spans", seen + 100);
-    let counted = pushes.finish(&query);
+    pushes.stop();
+    let counted = pushes.judge(&query);
     println!("pushes_outlive_their_agent: {counted:?}");
+    assert!(counted.answered > 400 && counted.refused == 0, "{counted:?}");
     assert!(counted.unanswered > 0, "no kill fell into a request: {counted:?}");
     assert!(query.rows("SELECT * FROM weir.gaps").is_empty());
     drop(agent);

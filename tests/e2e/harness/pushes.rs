@@ -1,6 +1,7 @@
 //! A load of numbered spans that are pushed, each in a request of its own, by
 //! clients that know which of them were answered.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ pub(crate) struct Pushes {
     target: Arc<Mutex<Option<Client>>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Sent>>,
+    sent: Sent,
 }
 
 /// What became of the requests, by the numbers of their spans.
@@ -49,7 +51,7 @@ impl Pushes {
             std::thread::spawn(move || push(client, clients, &target, &stop))
         });
         let threads = threads.collect();
-        Self { target, stop, threads }
+        Self { target, stop, threads, sent: Sent::default() }
     }
 
     /// Whom to push to from now on.
@@ -57,29 +59,33 @@ impl Pushes {
         *self.target.lock().expect("not poisoned") = Some(node.client());
     }
 
-    /// Ends, and holds the table to what was answered.
-    pub(crate) fn finish(self, query: &Node) -> Counted {
+    /// Ends the pushing.
+    pub(crate) fn stop(&mut self) {
         self.stop.store(true, Ordering::SeqCst);
-        let mut sent = Sent::default();
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             let of_one = thread.join().expect("a client ends well");
-            sent.answered.extend(of_one.answered);
-            sent.unanswered.extend(of_one.unanswered);
-            sent.refused.extend(of_one.refused);
+            self.sent.answered.extend(of_one.answered);
+            self.sent.unanswered.extend(of_one.unanswered);
+            self.sent.refused.extend(of_one.refused);
         }
-        sent.answered.sort_unstable();
+    }
+
+    /// Holds the table to what was answered, once the pushing has ended.
+    pub(crate) fn judge(&self, query: &Node) -> Counted {
+        let sent = &self.sent;
         eventually("every answered push is there once", || {
-            let question = "SELECT CAST(name AS bigint) AS n, count(*) FROM spans GROUP BY 1 ORDER BY 1";
+            let question = "SELECT CAST(name AS bigint) AS n, count(*) FROM spans
+                WHERE service_name = 'pushes' GROUP BY 1 ORDER BY 1";
             let rows = query.try_rows(question).map_err(|error| format!("{error:#}"))?;
-            let mut stored = Vec::with_capacity(rows.len());
+            let mut stored = BTreeSet::new();
             for row in &rows {
                 let number = row[0].as_u64().ok_or("no number")?;
                 assert_eq!(row[1], 1, "span {number} is there {} times", row[1]);
-                assert!(!sent.refused.contains(&number), "span {number} was refused and is there");
-                stored.push(number);
+                stored.insert(number);
             }
-            let missing = sent.answered.iter().find(|number| stored.binary_search(number).is_err());
-            match missing {
+            let refused = sent.refused.iter().find(|number| stored.contains(number));
+            assert_eq!(refused, None, "a refused span is there");
+            match sent.answered.iter().find(|number| !stored.contains(number)) {
                 None => Ok(()),
                 Some(number) => Err(format!("span {number} of {} is missing", sent.answered.len())),
             }
