@@ -10,12 +10,12 @@ use super::{LiveBatch, LiveRange, PinnedRows};
 use crate::WireError;
 use crate::catalog::{LaneState, LogPartition};
 
-/// Live batches by where they lie. A batch never changes, so one that was seen
-/// is never asked for again.
+/// Live batches by where they lie: a message may hold rows of several tables. A
+/// batch never changes, so one that was seen is never asked for again.
 #[derive(Debug, Default)]
 pub struct LiveCache {
     instance: Option<String>,
-    batches: BTreeMap<(LogPartition, u64), LiveBatch>,
+    batches: BTreeMap<(LogPartition, u64, Table), LiveBatch>,
     /// What each partition is asked for next.
     next: BTreeMap<LogPartition, u64>,
     /// Below these, batches are stored or dropped.
@@ -60,7 +60,7 @@ impl LiveCache {
             let floor = self.floors.get(&batch.partition).copied().unwrap_or(0);
             if batch.offset >= floor {
                 self.want(batch.partition.clone(), batch.offset.saturating_add(1));
-                self.batches.insert((batch.partition.clone(), batch.offset), batch);
+                self.batches.insert((batch.partition.clone(), batch.offset, batch.table), batch);
             }
         }
         self.ranges = response.ranges;
@@ -84,7 +84,8 @@ impl LiveCache {
     }
 
     fn forget_below(&mut self, partition: &LogPartition, floor: u64) {
-        let all = (partition.clone(), 0)..(partition.clone(), floor);
+        let [first, ..] = Table::ALL;
+        let all = (partition.clone(), 0, first)..(partition.clone(), floor, first);
         let stored: Vec<_> = self.batches.range(all).map(|(place, _)| place.clone()).collect();
         for place in stored {
             self.batches.remove(&place);

@@ -185,3 +185,24 @@ fn an_addition_to_rows_that_are_gone_is_refused() {
     assert!(matches!(refused, Err(WireError::Stale { .. })), "{refused:?}");
     assert_eq!(held(&cache), BTreeSet::from([(0, 2)]));
 }
+
+#[test]
+fn a_message_with_rows_of_two_tables_keeps_both() {
+    let of = |table| LiveBatch { table, ..live(0, 7) };
+    let tables = [Table::MetricSamples, Table::MetricSeries];
+    let range = |floor| LiveRange { partition: partition(0), epoch: 1, floor, next: 8, is_caught_up: true };
+    let mut cache = LiveCache::new();
+    let response = |floor, batches| LiveResponse {
+        instance: "0".to_owned(),
+        ranges: vec![range(floor)],
+        batches,
+        ..LiveResponse::default()
+    };
+    let request = cache.request();
+    cache.apply(&request, response(7, tables.map(of).to_vec())).expect("applied");
+    let pinned = cache.pin(&live(0, 7).tenant, &tables);
+    assert_eq!(pinned.batches.iter().map(|batch| batch.table).collect::<Vec<_>>(), tables);
+    let request = cache.request();
+    cache.apply(&request, response(8, Vec::new())).expect("applied");
+    assert!(cache.pin(&live(0, 7).tenant, &tables).batches.is_empty(), "both are stored");
+}
