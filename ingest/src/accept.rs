@@ -20,6 +20,7 @@ use weir_stream::{Partition, StoredRecord};
 
 use crate::lane::LaneNews;
 use crate::ledger::{Admission, Ledger, Loss};
+use crate::memory::held_bytes;
 use crate::metrics::IngestMetrics;
 use crate::parse::LineParser;
 
@@ -183,9 +184,8 @@ impl Intake {
         settled: Vec<Settled>,
         now_micros: i64,
     ) -> Accepted {
-        let mut bytes = OVERHEAD_BYTES;
+        let bytes = OVERHEAD_BYTES + held_bytes(rows.iter().map(|(_, rows)| rows));
         for (table, rows) in &rows {
-            bytes += rows.get_array_memory_size();
             let label = [("table", table.name())];
             self.metrics.rows.get_or_create(&label).inc_by(rows.num_rows() as u64);
         }

@@ -14,6 +14,7 @@ use weir_storage::object::{Objects, path_of};
 
 use crate::error::FlushError;
 use crate::live::{TableTake, Take};
+use crate::memory::row_bytes;
 
 /// Rows sorted at once. Sorting holds them a second time, so this and not the
 /// size of a flush is what it costs; a flush beyond it becomes several files.
@@ -100,7 +101,7 @@ fn chunks(batches: &[RecordBatch]) -> Vec<Vec<RecordBatch>> {
             chunks.push(Vec::new());
             bytes = 0;
         }
-        bytes += batch.get_array_memory_size();
+        bytes += row_bytes(batch);
         if let Some(last) = chunks.last_mut() {
             last.push(batch.clone());
         }

@@ -25,6 +25,7 @@ mod lane;
 mod ledger;
 mod live;
 mod member;
+mod memory;
 mod metrics;
 mod parse;
 mod partition;
