@@ -9,7 +9,11 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::harness::{Cluster, Lines, Node, Observer, Pushes, Role, eventually, seed};
+use weir_storage::object::s3_server::{Fault, S3Server};
+
+use crate::harness::{
+    Cluster, Lines, Node, Observer, Pushes, Role, add_partitions, eventually, produce, seed,
+};
 
 /// Lines per second of the load.
 const RATE: u64 = 1500;
@@ -36,7 +40,10 @@ struct Running {
 
 impl Running {
     fn start(test: &str) -> Self {
-        let cluster = Cluster::start(test);
+        Self::start_on(Cluster::start(test))
+    }
+
+    fn start_on(cluster: Cluster) -> Self {
         // Short times make many commits and moves fall between the kills.
         cluster.set("WEIR_INGEST_FLUSH_INTERVAL", "500ms");
         cluster.set("WEIR_INGEST_LEASE", "3s");
@@ -242,4 +249,63 @@ fn an_ingester_joins_and_leaves_under_load() {
     running.kill_and_start("agent");
     running.wait_for_progress();
     running.finish("an_ingester_joins");
+}
+
+#[test]
+fn a_bucket_that_fails_now_and_then_keeps_everything_once() {
+    let bucket = S3Server::start();
+    let cluster = Cluster::start("bucket");
+    let of = bucket.config();
+    for (variable, value) in [
+        ("WEIR_OBJECTS", bucket.url("tables").as_str()),
+        ("WEIR_S3_ENDPOINT", &of.endpoint),
+        ("WEIR_S3_REGION", &of.region),
+        ("WEIR_S3_ACCESS_KEY_ID", &of.access_key_id),
+        ("WEIR_S3_SECRET_ACCESS_KEY", &of.secret_access_key),
+        ("WEIR_S3_ALLOW_HTTP", "true"),
+    ] {
+        cluster.set(variable, value);
+    }
+    let mut running = Running::start_on(cluster);
+    let mut before = 0;
+    for fault in [Fault::Unavailable, Fault::TooMany, Fault::DoneButFailed, Fault::AnswerLost] {
+        bucket.fail_every(3, fault);
+        running.wait_for_progress();
+        running.kill_and_start("ingest-1");
+        running.wait_for_progress();
+        assert!(bucket.faults() > before, "{fault:?}: no request met it");
+        before = bucket.faults();
+    }
+    bucket.fail_every(0, Fault::Unavailable);
+    println!("a_bucket_that_fails: {} objects, {} faults", bucket.objects(), bucket.faults());
+    assert!(bucket.objects() > 4, "hardly anything was stored");
+    running.finish("a_bucket_that_fails");
+}
+
+#[test]
+fn partitions_that_are_added_under_load_are_read() {
+    let mut running = Running::start("more-partitions");
+    let brokers = running.cluster.kafka.brokers();
+    for topic in ["weir.logs", "weir.spans"] {
+        add_partitions(&brokers, topic, 7);
+    }
+    // A stranger writes to the newest one at once.
+    let json = [("content-type", "application/json")];
+    let span = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
+        "spanId":"eee19b7ec3c1b174","name":"late","startTimeUnixNano":"1767225600000000000"}]}]}]}"#;
+    produce(&brokers, "weir.spans", 6, &json, span.as_bytes());
+    for query in running.queries() {
+        eventually("the new partition is read", || {
+            let rows = query.try_rows("SELECT count(*) FROM spans WHERE name = 'late'");
+            match rows.map_err(|error| format!("{error:#}"))?[0][0].as_u64() {
+                Some(1) => Ok(()),
+                other => Err(format!("{other:?} spans")),
+            }
+        });
+    }
+    let held = "SELECT count(DISTINCT partition) FROM weir.lanes WHERE partition LIKE 'weir.spans/%'";
+    assert!(running.queries().next().expect("a query service").number(held) >= 1);
+    running.kill_and_start("ingest-2");
+    running.wait_for_progress();
+    running.finish("partitions_that_are_added");
 }

@@ -106,6 +106,44 @@ fn a_dead_agent_is_named_after_a_minute_and_holds_answers_where_it_died() {
 }
 
 #[test]
+fn an_agent_that_says_goodbye_holds_no_answer_back() {
+    let (cluster, _ingest, query, agent) = start("goodbye");
+    let leaving = cluster.start_node_with("agent-2", Role::Agent, |command| {
+        command.env("WEIR_AGENT_TAIL", cluster.scratch.path("elsewhere/*.log"));
+        command.env("WEIR_AGENT_GOODBYE", "true");
+    });
+    // It has a lane of each kind: for files, and for what is pushed.
+    let span = r#"[{"traceId":"1","id":"1","name":"a","timestamp":1767225600000000}]"#;
+    let answer = leaving.post("/api/v2/spans", &[("content-type", "application/json")], span);
+    assert_eq!(answer.expect("answered").status, 202);
+    cluster.wait_for(&query, "spans", 1);
+    wait_until_complete(&query, now_micros());
+    assert!(leaving.terminate().success());
+    let left = now_micros();
+    // Later than any mark that it can have left.
+    let answer = wait_until_complete(&query, left + 3_000_000);
+    assert_eq!(answer["held_by"], serde_json::json!([]));
+    let lanes = "SELECT count(*) FROM weir.lanes WHERE status = 'goodbye'";
+    eventually("both lanes have said goodbye", || match query.number(lanes) {
+        2 => Ok(()),
+        other => Err(format!("{other} lanes")),
+    });
+    // Of spans there is no live lane any more: nothing is known of what comes.
+    let found = query.get("/api/v2/traces?serviceName=x").expect("answered");
+    let until = found.headers.get("weir-complete-until").and_then(|value| value.to_str().ok());
+    let until: Option<jiff::Timestamp> = until.map(|text| text.parse().expect("a time"));
+    assert!(until.is_none_or(|until| until.as_microsecond() <= left + 1_000_000), "{until:?}");
+    // The same agent is welcome again.
+    let back = cluster.start_node("agent-2", Role::Agent);
+    back.wait_until_ready();
+    eventually("its lanes are live again", || match query.number(lanes) {
+        0 => Ok(()),
+        other => Err(format!("{other} lanes are gone")),
+    });
+    drop(agent);
+}
+
+#[test]
 fn a_clock_that_runs_ahead_does_not_complete_the_future() {
     let (cluster, _ingest, query, agent) = start("clock");
     agent.kill();

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
@@ -39,6 +41,16 @@ pub(crate) fn produce(brokers: &str, topic: &str, partition: i32, headers: &[(&s
     let record = BaseRecord::<(), [u8]>::to(topic).partition(partition).headers(all).payload(payload);
     assert!(producer.send(record).is_ok(), "the message is taken");
     producer.flush(PATIENCE).expect("the broker has it");
+}
+
+/// Makes a topic larger, as an operator does.
+pub(crate) fn add_partitions(brokers: &str, topic: &str, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an administrator");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let grown = [NewPartitions::new(topic, partitions)];
+    let answer = runtime.block_on(admin.create_partitions(&grown, &AdminOptions::new()));
+    assert!(answer.as_ref().is_ok_and(|answer| answer[0].is_ok()), "{answer:?}");
 }
 
 /// Everything in partition 0 of a topic.
