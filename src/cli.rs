@@ -40,6 +40,11 @@ enum Command {
         before_help = "Example:\n  weir sql \"SELECT service_name, count(*) FROM logs GROUP BY 1\"\n  weir sql --format csv \"SELECT * FROM weir.gaps\""
     )]
     Sql(SqlArgs),
+    /// Stop naming a retired agent in answers: nothing more will come of it.
+    #[command(
+        before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
+    )]
+    Dismiss(DismissArgs),
     /// Check a configuration file without starting anything.
     #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
     Validate {
@@ -94,6 +99,20 @@ pub struct NodeArgs {
     /// holds the other end of its standard input.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+}
+
+/// Which agent, and in which catalog.
+#[derive(Debug, Args)]
+pub struct DismissArgs {
+    /// The agent, as `weir.lanes` has it.
+    pub agent: String,
+    /// The configuration of an ingester or a query service: it names the
+    /// catalog.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, where the catalog is in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
 }
 
 /// A question to a running Weir.
@@ -163,6 +182,7 @@ pub fn main() -> ExitCode {
         Command::Ingest(args) => command::node(&args, command::Roles::INGEST),
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
         Command::Sql(args) => command::sql(&args),
+        Command::Dismiss(args) => command::dismiss(&args),
         Command::Validate { file } => command::validate(&file),
         Command::Demo(args) => command::demo(&args),
         Command::QueryWorker { config } => command::query_worker(&config),

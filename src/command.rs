@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
 mod demo;
+mod dismiss;
 mod node;
 mod sql;
 mod validate;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+pub use dismiss::dismiss;
 pub use node::{node, query_worker};
 pub use sql::sql;
 pub use validate::validate;

@@ -9,7 +9,7 @@
 //! or of ours. It retires only after a long silence in which the log was read
 //! up to its end, time and again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use weir_proto::model::AgentId;
@@ -98,6 +98,29 @@ impl Lanes {
         lane.heard_micros = news.heard_micros.max(lane.heard_micros);
         lane.status = if news.is_goodbye { LaneStatus::Goodbye } else { LaneStatus::Live };
         lane.is_estimated = news.is_estimated;
+    }
+
+    /// True while a lane is retired: an operator may dismiss it.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.0.values().any(|lane| lane.status == LaneStatus::Retired)
+    }
+
+    /// Forgets retired lanes that the catalog had, as `stored` says, and that
+    /// are no longer `kept` there: an operator dismissed them.
+    pub(crate) fn forget_dismissed(&mut self, stored: &Self, kept: &BTreeSet<AgentId>) {
+        let is_retired = |lanes: &Self, agent: &AgentId| {
+            lanes.0.get(agent).is_some_and(|lane| lane.status == LaneStatus::Retired)
+        };
+        let dismissed: Vec<_> = self
+            .0
+            .keys()
+            .filter(|agent| is_retired(self, agent) && is_retired(stored, agent) && !kept.contains(agent))
+            .copied()
+            .collect();
+        for agent in dismissed {
+            tracing::info!(%agent, "a lane was dismissed");
+            self.0.remove(&agent);
+        }
     }
 
     /// The lanes that are not as in `stored`.

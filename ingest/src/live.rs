@@ -9,14 +9,14 @@ mod door;
 mod held;
 mod take;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use weir_proto::model::{FileId, LayoutId, TenantId};
+use weir_proto::model::{AgentId, FileId, LayoutId, TenantId};
 use weir_proto::schema::Table;
 use weir_storage::catalog::{LaneState, Lease, LogPartition, Progress};
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
@@ -111,6 +111,19 @@ impl Live {
         let mut state = self.lock();
         let Some(held) = state.held(term) else { return };
         held.caught_up(at_micros, Instant::now());
+        self.tell(&state);
+    }
+
+    /// True while the partition has a lane that an operator may dismiss.
+    pub(crate) fn has_retired(&self, term: &Term) -> bool {
+        self.lock().held(term).is_some_and(|held| held.lanes_stored().has_retired())
+    }
+
+    /// The catalog has these lanes of the partition, and no others.
+    pub(crate) fn forget_dismissed(&self, term: &Term, kept: &BTreeSet<AgentId>) {
+        let mut state = self.lock();
+        let Some(held) = state.held(term) else { return };
+        held.forget_dismissed(kept);
         self.tell(&state);
     }
 

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use weir_proto::model::Signal;
+use weir_proto::model::{Signal, TenantId};
+use weir_proto::schema::Table;
 use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError};
-use weir_storage::catalog::{Catalog, CatalogError, Lease, LogPartition};
+use weir_storage::catalog::{Catalog, CatalogError, LaneState, LogPartition, TimeRange};
 use weir_stream::{Offset, Partition, Subscribe};
 
 use crate::accept::Intake;
@@ -194,7 +195,7 @@ impl Reader {
     /// Keeps the lease; ends when it is somebody else's.
     async fn lost(&self, term: &Term) {
         tokio::select! {
-            () = self.keep(&term.lease) => {}
+            () = self.keep(term) => {}
             () = term.fenced.notified() => {}
         }
     }
@@ -202,7 +203,8 @@ impl Reader {
     /// Renews the lease; ends when it is somebody else's. A catalog that cannot
     /// be reached takes nothing away: nobody else reaches it either, and a
     /// publication compares the epoch.
-    async fn keep(&self, lease: &Lease) {
+    async fn keep(&self, term: &Term) {
+        let lease = &term.lease;
         loop {
             tokio::time::sleep(self.shared.lease / 3).await;
             let now_micros = self.shared.handles.clock.now_micros();
@@ -212,11 +214,31 @@ impl Reader {
                 .lease(&lease.partition, &lease.owner, now_micros, self.shared.lease)
                 .await
             {
-                Ok(renewed) if renewed.epoch == lease.epoch => {}
+                Ok(renewed) if renewed.epoch == lease.epoch => self.hear_of_dismissals(term).await,
                 Ok(_) | Err(CatalogError::LeaseHeld { .. }) => return,
                 Err(error) => {
                     tracing::warn!(partition = %self.partition, error = error_chain(&error), "lease not renewed");
                 }
+            }
+        }
+    }
+
+    /// An operator's word that nothing more will come of a retired lane stands
+    /// in the catalog: the lane is not there any more.
+    async fn hear_of_dismissals(&self, term: &Term) {
+        if !self.shared.live.has_retired(term) {
+            return;
+        }
+        // Lanes are all that a snapshot of no time holds.
+        let (tenant, table) = (TenantId::default(), Table::Logs.name());
+        match self.shared.catalog.snapshot(&tenant, table, TimeRange::NEVER).await {
+            Ok(snapshot) => {
+                let of_partition = |lane: &&LaneState| lane.partition == term.lease.partition;
+                let kept = snapshot.lanes.iter().filter(of_partition).map(|lane| lane.agent).collect();
+                self.shared.live.forget_dismissed(term, &kept);
+            }
+            Err(error) => {
+                tracing::warn!(partition = %self.partition, error = error_chain(&error), "lanes not read");
             }
         }
     }

@@ -88,7 +88,7 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
     let seen = probe.stop().await?;
     let emitted = workload.stop().await?;
     let Some(_) = run_for else {
-        nodes.stop().await?;
+        nodes.stop(true).await?;
         return Ok(Outcome::Done);
     };
 
@@ -98,7 +98,7 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         verdict = verdict.or_worse(Verdict::reach(other, &emitted, seen.written).await?);
     }
     let wall_s = started.elapsed().as_secs_f64();
-    nodes.stop().await?;
+    nodes.stop(verdict.is_clean()).await?;
     let report = json!({
         "logs": {
             "emitted": verdict.emitted,
@@ -151,10 +151,10 @@ impl Nodes {
         }
     }
 
-    async fn stop(self) -> Result<()> {
+    async fn stop(self, removes: bool) -> Result<()> {
         match self {
             Self::One(node) => node.stop().await,
-            Self::Split(split) => split.stop().await,
+            Self::Split(split) => split.stop(removes).await,
         }
     }
 }

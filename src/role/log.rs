@@ -71,8 +71,16 @@ impl Log {
         Ok(log)
     }
 
+    /// Deletes the topics of a log on Kafka, with everything in them.
+    #[cfg(feature = "query")]
+    pub async fn remove(config: &Config, handles: &Handles) -> Result<()> {
+        let mut topics = Topics::of_prefix(&config.log.topic_prefix)?.all();
+        topics.push(dead_letters(&config.log.topic_prefix)?);
+        Ok(KafkaLog::open(config.log.kafka.clone(), handles)?.delete_topics(&topics).await?)
+    }
+
     async fn on_kafka(&mut self, config: &Config, reads: bool, handles: &Handles) -> Result<()> {
-        let dead_letters = Topic::new(&format!("{}.dead-letter", config.log.topic_prefix))?;
+        let dead_letters = dead_letters(&config.log.topic_prefix)?;
         let kafka = Arc::new(KafkaLog::open(config.log.kafka.clone(), handles)?);
         let partitions = config.log.partitions;
         let mut topics: Vec<_> =
@@ -118,6 +126,10 @@ impl Log {
         self.subscribe = Some(Arc::new(DiskReader::open(dir)));
         Ok(())
     }
+}
+
+fn dead_letters(prefix: &str) -> Result<Topic> {
+    Topic::new(&format!("{prefix}.dead-letter")).context("log.topic_prefix")
 }
 
 impl fmt::Debug for Log {

@@ -19,6 +19,12 @@ pub async fn catalog_read_only(config: &Config) -> Result<Arc<dyn Catalog>> {
     Ok(catalog::open_read_only(&catalog_url(config)).await?)
 }
 
+/// Removes the schema of a catalog in Postgres that has one of its own.
+#[cfg(feature = "query")]
+pub async fn remove_catalog(config: &Config) -> Result<()> {
+    Ok(catalog::postgres::PostgresCatalog::open(&catalog_url(config)).await?.drop_schema().await?)
+}
+
 /// Opens the object store.
 pub fn objects(config: &Config) -> Result<Arc<dyn Objects>> {
     let own = config.paths().objects();

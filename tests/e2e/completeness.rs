@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::{Cluster, Node, Role, append, eventually, produce};
+use crate::harness::{Cluster, Node, Role, append, eventually, produce, weir};
 use weir_proto::model::{AgentId, TenantId};
 use weir_proto::wire::batch::LineBatchBuilder;
 use weir_proto::wire::{BatchHeader, Codec};
@@ -103,6 +103,51 @@ fn a_dead_agent_is_named_after_a_minute_and_holds_answers_where_it_died() {
     let answer = wait_until_complete(&query, now_micros());
     assert_eq!(answer["held_by"], serde_json::json!([]));
     drop(other);
+}
+
+#[test]
+fn a_retired_agent_is_named_until_an_operator_dismisses_it() {
+    let cluster = Cluster::start("dismiss");
+    cluster.set("WEIR_INGEST_FLUSH_INTERVAL", "500ms");
+    cluster.set("WEIR_INGEST_LEASE", "2s");
+    cluster.set("WEIR_INGEST_LANE_RETIRES_AFTER", "5s");
+    let _ingest = cluster.start_node("ingest", Role::Ingest);
+    let query = cluster.start_node("query", Role::Query);
+    let agent = cluster.start_node("agent", Role::Agent);
+    append(&cluster.scratch.input("a.log"), "one\n");
+    cluster.wait_for(&query, "logs", 1);
+    let _other = cluster.start_node_with("agent-2", Role::Agent, |command| {
+        command.env("WEIR_AGENT_TAIL", cluster.scratch.path("elsewhere/*.log"));
+    });
+    agent.kill();
+    let died = now_micros();
+    // It no longer holds answers back, and they name it.
+    let answer = wait_until_complete(&query, died + 6_000_000);
+    assert_eq!(answer["held_by"], serde_json::json!([]));
+    assert_eq!(answer["incomplete_since"].as_array().map(Vec::len), Some(1), "{answer}");
+    assert_eq!(answer["rows"][0][0], 1);
+    let retired = eventually("it has retired", || {
+        let rows = query.try_rows("SELECT agent FROM weir.lanes WHERE status = 'retired'");
+        let rows = rows.map_err(|error| format!("{error:#}"))?;
+        rows.first().and_then(|row| row[0].as_str().map(str::to_owned)).ok_or_else(|| format!("{rows:?}"))
+    });
+    let dismiss = |agent: &str| {
+        let mut command = weir();
+        command.args(["dismiss", agent]).env("WEIR_CATALOG", cluster.postgres.url());
+        command.output().expect("it runs")
+    };
+    let done = dismiss(&retired);
+    assert!(done.status.success(), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("1 lane dismissed"), "{done:?}");
+    eventually("it is named no more", || {
+        let answer = answer_of(&query)?;
+        if answer["incomplete_since"].is_null() { Ok(()) } else { Err(answer.to_string()) }
+    });
+    for (agent, part) in [(retired.as_str(), "no retired lane"), ("x", "is no agent")] {
+        let done = dismiss(agent);
+        assert!(!done.status.success());
+        assert!(String::from_utf8_lossy(&done.stderr).contains(part), "{done:?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The demo reconciles what it wrote with what is stored.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use weir_storage::catalog::postgres::server::PostgresServer;
 use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
 
-use crate::harness::weir;
+use crate::harness::{topics, weir};
 
 #[test]
 fn the_demo_loses_and_doubles_nothing() {
@@ -44,4 +46,10 @@ fn the_demo_as_five_processes_on_kafka_and_postgres_counts_clean() {
     assert!(logs["emitted"].as_u64().is_some_and(|lines| lines > 1000), "{report}");
     assert_eq!(logs["emitted"], logs["stored"]);
     assert!(report["freshness_ms"]["p50"].is_u64(), "{report}");
+    // It leaves nothing behind.
+    let topics = topics(&kafka.brokers());
+    assert!(topics.iter().all(|topic| !topic.starts_with("weir")), "{topics:?}");
+    let question = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'weir%'";
+    let schemas = Command::new("psql").args([&postgres.url(), "-Atc", question]).output().expect("psql runs");
+    assert!(schemas.status.success() && schemas.stdout.is_empty(), "{schemas:?}");
 }

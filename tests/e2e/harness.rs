@@ -14,7 +14,7 @@ pub(crate) use cluster::Cluster;
 pub(crate) use files::{Scratch, append};
 pub(crate) use node::{Node, Role, weir};
 pub(crate) use observer::{Lines, Observer};
-pub(crate) use producer::{Found, add_partitions, messages, produce};
+pub(crate) use producer::{Found, add_partitions, messages, produce, topics};
 pub(crate) use pushes::Pushes;
 pub(crate) use sdk::Sdk;
 pub(crate) use wait::{eventually, seed};

@@ -181,3 +181,28 @@ fn what_changed_is_told() {
     assert_eq!(changed, [agent(1)]);
     assert_eq!(Lanes::new(&lanes.changed_since(&Lanes::default())), lanes);
 }
+
+#[test]
+fn only_a_stored_retired_lane_is_dismissed() {
+    let lane = |number, status| LaneState {
+        partition: partition(),
+        agent: agent(number),
+        mark_micros: Some(NOW),
+        heard_micros: NOW,
+        status,
+        is_estimated: false,
+    };
+    let stored =
+        Lanes::new(&[lane(1, LaneStatus::Retired), lane(2, LaneStatus::Live), lane(3, LaneStatus::Retired)]);
+    let mut lanes = stored.clone();
+    // It has retired since, and the catalog has not been told.
+    lanes.0.insert(agent(2), lane(2, LaneStatus::Retired));
+    // It has come back since.
+    lanes.hear(&LaneNews::of_agent(agent(3), Some(NOW), false, NOW, NOW), &partition());
+    assert!(lanes.has_retired());
+    lanes.forget_dismissed(&stored, &[].into());
+    assert_eq!(lanes.0.keys().copied().collect::<Vec<_>>(), [agent(2), agent(3)]);
+    let mut kept = stored.clone();
+    kept.forget_dismissed(&stored, &[agent(1), agent(3)].into());
+    assert_eq!(kept, stored, "what the catalog still has is not dismissed");
+}

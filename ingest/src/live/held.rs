@@ -1,11 +1,11 @@
 //! One partition: what is stored of it, and what waits.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use weir_proto::model::{LayoutId, RangeSet, SourceId};
+use weir_proto::model::{AgentId, LayoutId, RangeSet, SourceId};
 use weir_storage::catalog::{LogPartition, Progress};
 use weir_storage::live::{LiveBatch, LiveRange};
 
@@ -73,6 +73,14 @@ impl Held {
         if self.waiting.is_empty() && self.lanes != self.lanes_stored {
             self.lanes_since.get_or_insert(now);
         }
+    }
+
+    /// The catalog has these lanes, and no others: what else was stored as
+    /// retired was dismissed.
+    pub(super) fn forget_dismissed(&mut self, kept: &BTreeSet<AgentId>) {
+        self.lanes.forget_dismissed(&self.lanes_stored, kept);
+        let stored = self.lanes_stored.clone();
+        self.lanes_stored.forget_dismissed(&stored, kept);
     }
 
     /// Stored: the first `count` that waited, and with them these ranges and

@@ -8,9 +8,6 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use weir_proto::schema::log::column;
 use weir_storage::catalog::TimeRange;
 
-/// Nothing fits: `min > max` overlaps no file.
-pub(super) const NEVER: TimeRange = TimeRange { min_micros: i64::MAX, max_micros: i64::MIN };
-
 /// The span in which all of `filters` can be true.
 pub(super) fn of_all(filters: &[Expr]) -> TimeRange {
     filters.iter().map(of).fold(TimeRange::ALL, intersect)
@@ -36,10 +33,12 @@ fn of(filter: &Expr) -> TimeRange {
             let high = compare(&between.expr, Operator::LtEq, &between.high);
             intersect(low, high)
         }
-        Expr::InList(list) if !list.negated => {
-            list.list.iter().map(|value| compare(&list.expr, Operator::Eq, value)).fold(NEVER, hull)
-        }
-        Expr::Literal(ScalarValue::Boolean(Some(false) | None), _) => NEVER,
+        Expr::InList(list) if !list.negated => list
+            .list
+            .iter()
+            .map(|value| compare(&list.expr, Operator::Eq, value))
+            .fold(TimeRange::NEVER, hull),
+        Expr::Literal(ScalarValue::Boolean(Some(false) | None), _) => TimeRange::NEVER,
         _ => TimeRange::ALL,
     }
 }
@@ -117,7 +116,7 @@ fn intersect(left: TimeRange, right: TimeRange) -> TimeRange {
         min_micros: left.min_micros.max(right.min_micros),
         max_micros: left.max_micros.min(right.max_micros),
     };
-    if is_never(both) { NEVER } else { both }
+    if is_never(both) { TimeRange::NEVER } else { both }
 }
 
 fn is_never(range: TimeRange) -> bool {

@@ -89,7 +89,7 @@ impl<'a> Question<'a> {
 
     /// A question that reads no events is judged by all of them.
     async fn judge_by_all(&self) -> Result<(), QueryError> {
-        let (catalog, time) = (&self.parts.catalog, bounds::NEVER);
+        let (catalog, time) = (&self.parts.catalog, TimeRange::NEVER);
         let snapshot = catalog.snapshot(&self.rows.tenant, Table::Logs.name(), time).await;
         self.judge(&snapshot.map_err(QueryError::Catalog)?, time, &Signal::ALL);
         Ok(())

@@ -16,7 +16,6 @@ use weir_proto::model::TenantId;
 use weir_proto::schema::{Table, log};
 use weir_storage::catalog::{Catalog, Delivery, FileEntry, Gap, LaneState, LaneStatus, TimeRange};
 
-use super::bounds;
 use crate::QueryError;
 
 /// A table that is read from the catalog when it is asked for.
@@ -109,7 +108,7 @@ impl Report {
             Self::Gaps => gaps(&catalog.gaps(tenant).await.map_err(away)?),
             Self::Delivery => delivery(&catalog.delivery(tenant).await.map_err(away)?)?,
             Self::Lanes => {
-                let snapshot = catalog.snapshot(tenant, Table::Logs.name(), bounds::NEVER).await;
+                let snapshot = catalog.snapshot(tenant, Table::Logs.name(), TimeRange::NEVER).await;
                 lanes(&snapshot.map_err(away)?.lanes)
             }
         };

@@ -2,7 +2,8 @@
 //! and one directory for the tables' files: the shape of a cluster, on one host.
 //!
 //! Topics and catalog have a name of their own for each run, so that runs do
-//! not see each other and leave what was there before alone.
+//! not see each other and leave what was there before alone. They are removed
+//! at the end; after a run that lost something they are kept to be looked at.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use weir_runtime::Handles;
 use weir_runtime::child::{Child, Command};
 
 use crate::config::Config;
+use crate::role::log::Log;
 
 /// How long a node may take to stop, and all of them to start.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
@@ -35,6 +37,7 @@ const NODES: [(&str, &str); 5] = [
 /// The running processes.
 #[derive(Debug)]
 pub(super) struct Split {
+    shared: Box<Config>,
     parts: Vec<Handles>,
     queries: Vec<SocketAddr>,
 }
@@ -52,7 +55,7 @@ impl Split {
         shared.log.topic_prefix = format!("weir-demo-{run}");
         shared.log.partitions = PARTITIONS;
         shared.log.kafka.brokers = kafka.to_owned();
-        let mut split = Self { parts: Vec::new(), queries: Vec::new() };
+        let mut split = Self { shared: Box::new(shared.clone()), parts: Vec::new(), queries: Vec::new() };
         for (name, role) in NODES {
             let data = dir.join(name);
             let own = Config { data: data.clone(), ..shared.clone() };
@@ -84,14 +87,21 @@ impl Split {
     }
 
     /// Stops the processes, the agent first, so that each outlives what leans
-    /// on it.
-    pub(super) async fn stop(self) -> Result<()> {
+    /// on it. With `removes`, the run's topics and its schema are gone then.
+    pub(super) async fn stop(self, removes: bool) -> Result<()> {
         for handles in self.parts.into_iter().rev() {
             handles.shutdown.begin();
             let pending = handles.tasks.join(STOP_DEADLINE + Duration::from_secs(5)).await;
             if !pending.is_empty() {
                 bail!("a process of the demo did not end");
             }
+        }
+        if removes {
+            let handles = Handles::new("demo");
+            Log::remove(&self.shared, &handles).await.context("the demo's topics are still there")?;
+            handles.shutdown.begin();
+            let schema = crate::role::stores::remove_catalog(&self.shared).await;
+            schema.context("the demo's schema is still there")?;
         }
         Ok(())
     }

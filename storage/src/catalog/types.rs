@@ -134,6 +134,9 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
+    /// No time: it overlaps nothing.
+    pub const NEVER: Self = Self { min_micros: i64::MAX, max_micros: i64::MIN };
+
     /// All of time.
     pub const ALL: Self = Self { min_micros: i64::MIN, max_micros: i64::MAX };
 

@@ -46,15 +46,15 @@ impl Cluster {
         let place = Place { data: self.data(name), stderr: self.scratch.path(&format!("{name}.stderr")) };
         let settings = self.settings.lock().expect("not poisoned").clone();
         Node::start_at(&place, role, |command| {
-            if role == Role::Agent {
-                command.arg("--tail").arg(self.scratch.tail());
-            }
             command
                 .env("WEIR_LOG_KAFKA_BROKERS", self.kafka.brokers())
                 .env("WEIR_LOG_PARTITIONS", PARTITIONS)
                 .env("WEIR_CATALOG", self.postgres.url())
                 .env("WEIR_OBJECTS", self.scratch.path("objects"))
                 .envs(settings);
+            if role == Role::Agent {
+                command.env("WEIR_AGENT_TAIL", self.scratch.tail());
+            }
             more(command);
         })
     }

@@ -53,6 +53,14 @@ pub(crate) fn add_partitions(brokers: &str, topic: &str, partitions: usize) {
     assert!(answer.as_ref().is_ok_and(|answer| answer[0].is_ok()), "{answer:?}");
 }
 
+/// The names of all topics.
+pub(crate) fn topics(brokers: &str) -> Vec<String> {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(None, PATIENCE).expect("the brokers answer");
+    metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+}
+
 /// Everything in partition 0 of a topic.
 pub(crate) fn messages(brokers: &str, topic: &str) -> Vec<Found> {
     let consumer: BaseConsumer = ClientConfig::new()

@@ -5,7 +5,6 @@ use weir_storage::catalog::TimeRange;
 
 use super::runtime;
 use crate::Config;
-use crate::engine::bounds::NEVER;
 use crate::fixture::{Call, NEW_YEAR, World, numbers, row};
 use crate::search::rfc3339;
 
@@ -60,7 +59,7 @@ async fn a_query_without_the_table_asks_for_no_file() {
     let engine = world.engine(Config::default());
     numbers(&engine, "SELECT 1").await;
     // What is read is how complete the answer is.
-    assert_eq!(world.calls(), [Call::Snapshot(NEVER)]);
+    assert_eq!(world.calls(), [Call::Snapshot(TimeRange::NEVER)]);
 }
 
 #[tokio::test]

@@ -1,0 +1,52 @@
+//! `weir dismiss AGENT`: an operator's word that nothing more will come of an
+//! agent that has retired, so that no answer names it any more.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cli::DismissArgs;
+
+/// Takes the agent's retired lanes out of the catalog.
+#[cfg(any(feature = "ingest", feature = "query"))]
+pub fn dismiss(args: &DismissArgs) -> Result<ExitCode> {
+    use std::io::Write;
+
+    use anyhow::{Context, bail};
+    use weir_proto::model::AgentId;
+
+    use crate::config::Config;
+
+    let agent: AgentId = args.agent.parse().with_context(|| {
+        format!("{:?} is no agent: take the one in `weir sql \"SELECT * FROM weir.lanes\"`", args.agent)
+    })?;
+    let mut config = Config::read(args.config.as_deref())?;
+    if let Some(data) = &args.data {
+        config.data.clone_from(data);
+    }
+    config.check()?;
+    if config.catalog.is_empty() && !config.paths().catalog().exists() {
+        bail!(
+            "there is no catalog at {}: name it with --config or --data",
+            config.paths().catalog().display()
+        );
+    }
+    let dismissed = super::block_on(async {
+        let catalog = crate::role::stores::catalog(&config).await?;
+        Ok(catalog.dismiss(agent).await?)
+    })?;
+    if dismissed == 0 {
+        bail!(
+            "agent {agent} has no retired lane: one that is live or was expected back goes on being waited for"
+        );
+    }
+    let lanes = if dismissed == 1 { "lane" } else { "lanes" };
+    writeln!(std::io::stdout(), "agent {agent}: {dismissed} {lanes} dismissed, answers no longer name it")?;
+    super::DONE
+}
+
+/// This build has no catalog.
+#[cfg(not(any(feature = "ingest", feature = "query")))]
+pub fn dismiss(_: &DismissArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no catalog: use one with all features")
+}
