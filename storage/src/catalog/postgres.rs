@@ -1,7 +1,7 @@
 //! The catalog of several hosts: the tables of a Postgres schema.
 //!
 //! A process has two small pools: leases and commits must not wait behind what
-//! queries read. Every call is a transaction in a [`Session`] that is limited
+//! queries read. Every call is a transaction in a `Session` that is limited
 //! in time, so that a database that is paused, or a network that swallows
 //! packets, is an error and not a wait without end.
 //!
