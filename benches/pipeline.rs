@@ -5,6 +5,8 @@
 //! `cargo bench --bench pipeline -- [NAME...] [--json]`; `WEIR_BENCH_MB` sets
 //! the corpus' size (default 256).
 
+mod receive;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,7 +26,7 @@ struct Figure {
     more: bool,
 }
 
-const FIGURES: [Figure; 9] = [
+const FIGURES: [Figure; 12] = [
     Figure { name: "agent_file_to_log", unit: "MB/s per CPU second", goal: 300.0, more: true },
     Figure { name: "agent_rss", unit: "MiB", goal: 24.0, more: false },
     Figure { name: "ingest", unit: "MB/s per CPU second", goal: 100.0, more: true },
@@ -32,6 +34,9 @@ const FIGURES: [Figure; 9] = [
     Figure { name: "bytes_per_event", unit: "B", goal: 39.0, more: false },
     Figure { name: "needle_query", unit: "ms", goal: 6.0, more: false },
     Figure { name: "newest_100", unit: "ms", goal: 8.0, more: false },
+    Figure { name: "receive_spans", unit: "spans per CPU second", goal: 200_000.0, more: true },
+    Figure { name: "receive_rss", unit: "MiB", goal: 64.0, more: false },
+    Figure { name: "ingest_spans", unit: "spans per CPU second", goal: 200_000.0, more: true },
     Figure { name: "freshness_p50", unit: "ms", goal: 200.0, more: false },
     Figure { name: "freshness_p99", unit: "ms", goal: 800.0, more: false },
 ];
@@ -72,6 +77,9 @@ fn main() -> Result<()> {
     if pipeline {
         run_pipeline(&report)?;
     }
+    if ["receive_spans", "receive_rss", "ingest_spans"].into_iter().any(is_wanted) {
+        receive::run(&report, 1000)?;
+    }
     if is_wanted("freshness_p50") || is_wanted("freshness_p99") {
         run_freshness(&report)?;
     }
@@ -96,7 +104,7 @@ fn run_pipeline(report: &dyn Fn(&str, f64)) -> Result<()> {
     agent.stop()?;
 
     let ingest = Running::start("ingest", &data, &[], &[("WEIR_INGEST_FLUSH_INTERVAL", "5s")])?;
-    ingest.wait_for_stored_rows(&data, lines)?;
+    ingest.wait_for_stored_rows(&data, "logs", lines)?;
     report("ingest", bytes / 1e6 / ingest.cpu_seconds()?);
     report("ingest_rss", ingest.peak_rss_mib()?);
     report("bytes_per_event", directory_bytes(&data.join("objects"))? as f64 / lines as f64);
@@ -159,6 +167,10 @@ impl Running {
         Ok(Self { child, client: Client::new(&format!("http://{address}"))?, runtime })
     }
 
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     fn wait_until_ready(&self) -> Result<()> {
         wait_for(|| {
             let answer = self.runtime.block_on(self.client.get("/readyz", "application/json"))?;
@@ -176,18 +188,22 @@ impl Running {
         wait_for(|| Ok((self.metric(name)? >= value).then_some(())))
     }
 
+    fn wait_for_metric_zero(&self, name: &str) -> Result<()> {
+        wait_for(|| Ok((self.metric(name)? == 0).then_some(())))
+    }
+
     fn wait_for_metric_pair(&self, started: &str, ended: &str) -> Result<()> {
         wait_for(|| Ok((self.metric(started)? == self.metric(ended)?).then_some(())))
     }
 
     /// Asks the catalog, not the node: its CPU time is what is measured.
-    fn wait_for_stored_rows(&self, data: &Path, rows: u64) -> Result<()> {
+    fn wait_for_stored_rows(&self, data: &Path, table: &str, rows: u64) -> Result<()> {
         use weir_storage::catalog::{Catalog, SqliteCatalog, TimeRange};
         let tenant = weir_proto::model::TenantId::default();
         wait_for(|| {
             let stored = self.runtime.block_on(async {
                 let catalog = SqliteCatalog::open_read_only(&data.join("catalog.db")).await?;
-                let snapshot = catalog.snapshot(&tenant, "logs", TimeRange::ALL).await?;
+                let snapshot = catalog.snapshot(&tenant, table, TimeRange::ALL).await?;
                 anyhow::Ok(snapshot.files.iter().map(|file| file.rows).sum::<u64>())
             });
             std::thread::sleep(Duration::from_millis(200));

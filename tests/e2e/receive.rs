@@ -68,6 +68,86 @@ fn zipkins_spans_come_back_from_its_api_as_they_were_sent() {
 }
 
 #[test]
+fn every_kind_of_metric_is_rows_that_sql_understands() {
+    let scratch = Scratch::new("metrics");
+    let node = Node::start(&scratch);
+    let at = u64::try_from(now_micros()).expect("after 1970") * 1000;
+    let (time, start) = (at.to_string(), (at - 60_000_000_000).to_string());
+    let label = json!([{ "key": "path", "value": { "stringValue": "/cart" } }]);
+    let point = |fields: Value| {
+        let mut point = json!({ "timeUnixNano": time, "startTimeUnixNano": start, "attributes": label });
+        point.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        point
+    };
+    let exemplar = json!([{
+        "timeUnixNano": time, "asDouble": 9.5, "traceId": "5b8efff798038103d269b633813fc60c",
+        "spanId": "eee19b7ec3c1b174",
+    }]);
+    let sent = json!({ "resourceMetrics": [{
+        "resource": { "attributes": [{ "key": "service.name", "value": { "stringValue": "shop" } }] },
+        "scopeMetrics": [{ "metrics": [
+            { "name": "m.gauge", "unit": "By", "gauge": { "dataPoints": [
+                point(json!({ "asInt": "9007199254740993" })), point(json!({ "flags": 1 })),
+            ] } },
+            { "name": "m.sum", "sum": { "aggregationTemporality": 2, "isMonotonic": true,
+                "dataPoints": [point(json!({ "asDouble": 7.5 }))] } },
+            { "name": "m.delta", "sum": { "aggregationTemporality": 1, "isMonotonic": false,
+                "dataPoints": [point(json!({ "asInt": "-3" }))] } },
+            { "name": "m.histogram", "histogram": { "aggregationTemporality": 1, "dataPoints": [point(json!({
+                "count": "6", "sum": 21.5, "min": 0.5, "max": 9.5, "explicitBounds": [1, 5],
+                "bucketCounts": ["1", "2", "3"], "exemplars": exemplar })) ] } },
+            { "name": "m.exponential", "exponentialHistogram": { "aggregationTemporality": 2,
+                "dataPoints": [point(json!({ "count": "5", "sum": 3.5, "scale": 2, "zeroCount": "1",
+                    "positive": { "offset": -1, "bucketCounts": ["1", "3"] } }))] } },
+            { "name": "m.summary", "summary": { "dataPoints": [point(json!({ "count": "4", "sum": 10,
+                "quantileValues": [{ "quantile": 0.5, "value": 2 }, { "quantile": 0.99, "value": 4 }] }))] } },
+        ] }],
+    }] });
+    let answer = node.post("/v1/metrics", &[JSON], sent.to_string()).expect("answered");
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "{}"));
+    let check = |question: &str, expected: Value| {
+        eventually(question, || {
+            let rows = node.try_rows(question).map_err(|error| format!("{error:#}"))?;
+            if json!(rows) == expected {
+                Ok(())
+            } else {
+                Err(format!("{} instead of {expected}", json!(rows)))
+            }
+        });
+    };
+    let whole = "SELECT metric, kind, temporality, is_monotonic, value, value_int, is_stale FROM metrics
+        WHERE service_name = 'shop' AND labels['path'] = '/cart' AND kind IN ('gauge', 'sum') ORDER BY 1, 5";
+    let expected = json!([
+        ["m.delta", "sum", "delta", false, -3.0, -3, false],
+        ["m.gauge", "gauge", null, null, 9_007_199_254_740_992.0, 9_007_199_254_740_993_i64, false],
+        ["m.gauge", "gauge", null, null, null, null, true],
+        ["m.sum", "sum", "cumulative", true, 7.5, null, false],
+    ]);
+    check(whole, expected.clone());
+    let others = "SELECT metric, count, sum, min, max, bucket_counts, explicit_bounds, scale, zero_count,
+        positive_offset, positive_counts FROM metrics WHERE kind NOT IN ('gauge', 'sum') ORDER BY 1";
+    let many = json!([
+        ["m.exponential", 5, 3.5, null, null, null, null, 2, 1, -1, [1, 3]],
+        ["m.histogram", 6, 21.5, 0.5, 9.5, [1, 2, 3], [1.0, 5.0], null, null, null, null],
+        ["m.summary", 4, 10.0, null, null, null, null, null, null, null, null],
+    ]);
+    check(others, many.clone());
+    let quantile = "SELECT quantiles[2]['value'] FROM metrics WHERE metric = 'm.summary'";
+    check(quantile, json!([[4.0]]));
+    let exemplar =
+        "SELECT exemplars[1]['value'], exemplars[1]['trace_id'] FROM metrics WHERE metric = 'm.histogram'";
+    check(exemplar, json!([[9.5, "5b8efff798038103d269b633813fc60c"]]));
+    check("SELECT unit, count(*) FROM metric_series WHERE metric = 'm.gauge' GROUP BY 1", json!([["By", 1]]));
+    // And the same from files.
+    assert!(node.terminate().success());
+    let node = Node::start(&scratch);
+    assert!(node.number("SELECT count(*) FROM weir.files WHERE \"table\" LIKE 'metric%'") >= 2);
+    for (question, expected) in [(whole, expected), (others, many)] {
+        assert_eq!(json!(node.rows(question)), expected);
+    }
+}
+
+#[test]
 fn what_is_refused_says_why_and_leaves_nothing() {
     let scratch = Scratch::new("refused");
     let node = Node::start_with(&scratch, Role::All, |command| {

@@ -123,7 +123,7 @@ fn metrics(
     let keys = [series::column::METRIC, series::column::SERIES_ID];
     let key = |side: &'static str| keys.map(|name| Column::new(Some(side), name)).to_vec();
     let (left, right) = (Table::MetricSeries.name(), Table::MetricSamples.name());
-    let of = |side: &'static str, name: &str| Expr::Column(Column::new(Some(side), name)).alias(name);
+    let of = |side: &'static str, name: &str| Expr::Column(Column::new(Some(side), name));
     let samples_schema = samples.schema();
     let columns = samples_schema.fields().iter().map(|field| of(right, field.name()));
     let columns = columns.chain(OF_SERIES.iter().map(|name| of(left, name))).collect::<Vec<_>>();
