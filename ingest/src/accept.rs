@@ -5,6 +5,9 @@ mod foreign;
 mod lines;
 mod rows;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;

@@ -72,6 +72,9 @@ fn a_backlog_holds_answers_back_until_it_is_read() {
     let _ingest = cluster.start_node("ingest", Role::Ingest);
     let answer = wait_until_complete(&query, written);
     assert_eq!(answer["rows"][0][0], 2);
+    // A search says it as well.
+    let found = query.get("/api/v1/logs?limit=1").expect("answered").json().expect("JSON");
+    assert!(until(&found).is_some_and(|until| until >= written), "{found}");
     eventually("nobody is missing any more", || {
         let answer = answer_of(&query)?;
         if answer["held_by"] == serde_json::json!([]) { Ok(()) } else { Err(answer.to_string()) }
