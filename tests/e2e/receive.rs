@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use crate::harness::{Cluster, Node, Pushes, Role, Scratch, eventually, produce};
+use crate::harness::{Cluster, Node, Pushes, Role, Scratch, eventually, produce, seed};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -254,4 +256,74 @@ fn a_collector_that_writes_to_the_topic_is_read_and_its_completeness_estimated()
         let rows = query.rows("SELECT estimated FROM weir.lanes WHERE partition = 'weir.spans/0'");
         if json!(rows) == json!([[true]]) { Ok(()) } else { Err(format!("{rows:?}")) }
     });
+}
+
+/// A body that was damaged on its way.
+fn damaged(body: &[u8], random: &mut SmallRng) -> Vec<u8> {
+    let mut body = body.to_vec();
+    for _ in 0..random.random_range(1..6) {
+        let at = random.random_range(0..body.len());
+        match random.random_range(0..4) {
+            0 => body[at] = random.random(),
+            1 => body.truncate(at.max(1)),
+            2 => body.insert(at, random.random()),
+            _ => {
+                let part = body[at..].to_vec();
+                body.extend(part);
+            }
+        }
+    }
+    body
+}
+
+#[test]
+fn damaged_requests_are_answered_and_what_was_taken_is_there() {
+    let scratch = Scratch::new("damaged");
+    let node = Node::start(&scratch);
+    let seed = seed("damaged_requests");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let protobuf = ("content-type", "application/x-protobuf");
+    let otlp = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"5b8efff798038103d269b633813fc60c",
+        "spanId":"eee19b7ec3c1b174","name":"a","startTimeUnixNano":"1767225600000000000","kind":2}]}]}]}"#;
+    let zipkin = r#"[{"traceId":"5b8efff798038103","id":"eee19b7ec3c1b174","name":"a","kind":"CLIENT",
+        "timestamp":1767225600000000,"duration":10,"tags":{"a":"b"}}]"#;
+    let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}}]}]}]}"#;
+    let valid = [
+        ("/v1/traces", protobuf, otlp_span("a")),
+        ("/v1/traces", JSON, otlp.as_bytes().to_vec()),
+        ("/v1/logs", JSON, logs.as_bytes().to_vec()),
+        ("/api/v2/spans", JSON, zipkin.as_bytes().to_vec()),
+        // Protobuf of another signal may well be valid for this one.
+        ("/v1/metrics", protobuf, otlp_span("a")),
+    ];
+    let mut answered = std::collections::BTreeMap::new();
+    for round in 0..600 {
+        let (path, kind, body) = &valid[round % valid.len()];
+        let answer = node.post(path, &[*kind], damaged(body, &mut random)).expect("answered");
+        *answered.entry(answer.status.as_u16()).or_insert(0) += 1;
+        assert!(
+            matches!(answer.status.as_u16(), 200 | 202 | 400),
+            "{path}: {} {}",
+            answer.status,
+            answer.text()
+        );
+    }
+    println!("damaged_requests: {answered:?}");
+    assert!(answered[&400] > 100, "hardly anything was damaged: {answered:?}");
+    // Whatever was taken is there, and the receivers still work.
+    let taken = |signal: &str| {
+        let text = node.get("/metrics").expect("answered").text();
+        let line = format!("weir_agent_receive_records_total{{signal=\"{signal}\"}} ");
+        text.lines().find_map(|found| found.strip_prefix(&line)?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    assert_eq!(node.post("/api/v2/spans", &[JSON], zipkin).expect("answered").status, 202);
+    for (signal, table) in [("spans", "spans"), ("logs", "logs"), ("metrics", "metric_samples")] {
+        let expected = taken(signal);
+        eventually("what was taken is there", || {
+            let rows =
+                node.try_rows(&format!("SELECT count(*) FROM {table}")).map_err(|e| format!("{e:#}"))?;
+            if rows[0][0] == expected { Ok(()) } else { Err(format!("{rows:?} of {expected} {signal}")) }
+        });
+    }
+    assert!(node.terminate().success());
 }
