@@ -74,7 +74,7 @@ fn request(number: usize) -> Vec<u8> {
         let start = 1_767_225_600_000_000_000 + n * 1_000_003;
         let scattered = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Span {
-            trace_id: [(n / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15), n / 8].map(u64::to_be_bytes).concat(),
+            trace_id: [(n / 8).wrapping_mul(0x9e37_79b9_7f4a_7c15), n / 8 + 1].map(u64::to_be_bytes).concat(),
             span_id: (scattered | 1).to_be_bytes().to_vec(),
             parent_span_id: if n.is_multiple_of(8) { Vec::new() } else { (n + 1).to_be_bytes().to_vec() },
             name: format!("GET /api/v1/items/{{id}}/{}", n % 17),
