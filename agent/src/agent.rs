@@ -31,7 +31,7 @@ use crate::{AgentTopics, Config, StartError, StopError};
 pub struct Agent {
     tasks: Tasks,
     bell: Arc<Bell>,
-    receivers: Arc<Receivers>,
+    pub(crate) receivers: Arc<Receivers>,
     troubles: Vec<Trouble>,
 }
 

@@ -14,9 +14,6 @@ use super::metric::Received;
 use super::refusal::Refusal;
 use super::spool::{self, Backlog, Queue};
 
-/// A larger body is decoded beside the threads that serve connections.
-const INLINE_BYTES: usize = 16 * 1024;
-
 /// Lets requests in, while the spools have room and the memory suffices.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -94,20 +91,17 @@ impl Door {
         self.memory.read(body, self.max_body.saturating_add(framing), is_compressed).await
     }
 
-    /// Decodes a request of about so many bytes, and makes it durable. The
-    /// decoder gets the time at which the request was seen, in microseconds.
+    /// Decodes a request beside the threads that serve connections, and makes it
+    /// durable. The decoder gets the time at which the request was seen, in
+    /// microseconds.
     pub(super) async fn take(
         &self,
         signal: Signal,
-        bytes: usize,
         decode: impl FnOnce(i64) -> Result<Decoded, Refusal> + Send + 'static,
     ) -> Result<Verdict, Refusal> {
         let observed_micros = self.clock.now_micros();
-        let decoded = if bytes <= INLINE_BYTES {
-            decode(observed_micros)?
-        } else {
-            crate::agent::in_background(move || decode(observed_micros)).await?
-        };
+        let decoding = tokio::task::spawn_blocking(move || decode(observed_micros)).await;
+        let decoded = decoding.map_err(|ended| undecoded(&ended))??;
         let (accepted, rejected) = (decoded.accepted, decoded.rejected);
         let verdict = Verdict { rejected, message: decoded.message.clone() };
         if decoded.rows() > 0 {
@@ -127,6 +121,16 @@ impl Door {
     fn inlet(&self, signal: Signal) -> &Inlet {
         &self.inlets[signal as usize]
     }
+}
+
+/// What ended a decoder without an answer. A request that it cannot bear must
+/// not be sent again.
+fn undecoded(ended: &tokio::task::JoinError) -> Refusal {
+    if ended.is_cancelled() {
+        return Refusal::stopping();
+    }
+    tracing::error!(error = %ended, "a request made the decoder panic");
+    Refusal::malformed("the request cannot be read, by a defect of Weir: please report it")
 }
 
 /// A decoder's error as a refusal.

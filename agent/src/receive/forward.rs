@@ -80,7 +80,8 @@ impl Forwarder {
             // In this order: what was written before it ended is seen.
             let has_ended = self.writing.has_changed().is_err();
             let looked_micros = self.clock.now_micros();
-            let records = self.read(Duration::ZERO, APPEND_BYTES).await?;
+            // Nothing may be said before the spool was really looked at.
+            let Some(records) = self.read(Duration::ZERO, APPEND_BYTES).await? else { continue };
             if !records.is_empty() {
                 self.forward(&records).await?;
                 marked = Some(Instant::now());
@@ -116,21 +117,27 @@ impl Forwarder {
         self.from > Offset(0)
     }
 
-    async fn read(&mut self, wait: Duration, bytes: usize) -> Result<Vec<StoredRecord>, ForwardError> {
+    /// The next records, none when there are none; nothing at all when that is
+    /// not known and to be asked again.
+    async fn read(
+        &mut self,
+        wait: Duration,
+        bytes: usize,
+    ) -> Result<Option<Vec<StoredRecord>>, ForwardError> {
         match self.reader.read(&self.spool, self.from, ReadLimit { bytes, wait }).await {
-            Ok(records) => Ok(records),
+            Ok(records) => Ok(Some(records)),
             // The hole in the numbers is counted and named where they are read.
             Err(error @ (ReadError::Corrupt { next, .. } | ReadError::BelowStart { start: next, .. })) => {
                 tracing::error!(signal = %self.signal, %error, "records of the receivers' spool are lost");
                 self.delivery.measured.failed("spool");
                 self.from = next;
-                Ok(Vec::new())
+                Ok(None)
             }
             Err(error) if error.is_retryable() => {
                 tracing::warn!(signal = %self.signal, %error, "the receivers' spool cannot be read, trying again");
                 self.delivery.measured.failed("spool");
                 tokio::time::sleep(READ_BACKOFF).await;
-                Ok(Vec::new())
+                Ok(None)
             }
             Err(error) => Err(ForwardError::Read(error)),
         }

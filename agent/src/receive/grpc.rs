@@ -125,8 +125,7 @@ impl Exporter {
         signal: Signal,
         decode: impl FnOnce(i64) -> weir_proto::wire::Decoded + Send + 'static,
     ) -> Result<Verdict, Status> {
-        // How large the message is, is not known here: beside the connections.
-        let taken = self.0.take(signal, usize::MAX, move |observed| Ok(decode(observed))).await;
+        let taken = self.0.take(signal, move |observed| Ok(decode(observed))).await;
         taken.map_err(|refusal| {
             self.0.refused(signal, &refusal);
             status(&refusal)

@@ -52,13 +52,12 @@ async fn take(
     let encoding = encoding.ok_or_else(|| unsupported(request.headers()))?;
     let packing = Packing::of(request.headers())?;
     let wire = door.read(signal, request.into_body(), 0, packing != Packing::Identity).await?;
-    let size = if packing == Packing::Identity { wire.bytes.len() } else { usize::MAX };
     let (bytes, limit) = (wire.bytes, door.max_body());
     let decode = move |observed_micros| {
         let plain = packing.unpack(bytes, limit)?;
         decoded(otlp::decode(signal, &plain, encoding, observed_micros))
     };
-    let verdict = door.take(signal, size, decode).await?;
+    let verdict = door.take(signal, decode).await?;
     drop(wire.memory);
     Ok((encoding, verdict))
 }

@@ -458,3 +458,14 @@ async fn requests_wait_for_memory_and_all_are_served() {
     Arc::into_inner(agent).expect("nobody else").stop(PATIENCE).await.expect("stops");
     assert_eq!(place.log.numbers(Signal::Spans).len(), 32 * 200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_the_decoder_cannot_bear_is_refused_and_the_next_is_taken() {
+    let place = Place::new(ReceiveConfig::default());
+    let agent = place.start().await;
+    let door = Arc::clone(&agent.receivers.door);
+    let refused = door.take(Signal::Spans, |_| panic!("a defect")).await.expect_err("refused");
+    assert_eq!(refused.why.status(), StatusCode::BAD_REQUEST);
+    assert_eq!(post(&agent, "/api/v2/spans", &[], ZIPKIN).await.status, StatusCode::ACCEPTED);
+    agent.stop(PATIENCE).await.expect("stops");
+}

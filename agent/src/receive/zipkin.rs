@@ -38,14 +38,13 @@ async fn take(door: &Door, request: Request) -> Result<(), Refusal> {
     check_type(request.headers())?;
     let packing = Packing::of(request.headers())?;
     let wire = door.read(Signal::Spans, request.into_body(), 0, packing != Packing::Identity).await?;
-    let size = if packing == Packing::Identity { wire.bytes.len() } else { usize::MAX };
     let (bytes, limit) = (wire.bytes, door.max_body());
     let decode = move |observed_micros| {
         let plain = packing.unpack(bytes, limit)?;
         // Clients know Zipkin's texts, without ours before them.
         zipkin::decode(&plain, observed_micros).map_err(|error| Refusal::malformed(error.reason()))
     };
-    door.take(Signal::Spans, size, decode).await?;
+    door.take(Signal::Spans, decode).await?;
     drop(wire.memory);
     Ok(())
 }
