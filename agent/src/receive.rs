@@ -184,12 +184,13 @@ impl Receivers {
         &self.troubles
     }
 
-    /// Waits for the process's shutdown and stops with it; ends when stopped
-    /// otherwise.
+    /// Waits for the process's shutdown and lets nothing more in then; ends when
+    /// stopped otherwise. How the lanes end is for [`Self::stop`] to say: a lane
+    /// that ended before would owe its goodbye.
     pub(crate) async fn until(&self, shutdown: &Shutdown) {
         let mut stopped = self.stop.subscribe();
         tokio::select! {
-            () = shutdown.begun() => self.stop(Stop::Drain),
+            () = shutdown.begun() => self.door.close(),
             _ = stopped.wait_for(Option::is_some) => {}
         }
     }

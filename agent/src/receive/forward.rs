@@ -88,8 +88,9 @@ impl Forwarder {
                 self.save(&mut saved, SAVE_INTERVAL).await;
                 continue;
             }
-            let how = *self.stop.borrow();
             if has_ended {
+                // The door may have closed before it was said how to end.
+                let how = self.stop.wait_for(Option::is_some).await.map_or(None, |how| *how);
                 if how == Some(Stop::Goodbye) && self.is_live() {
                     self.say(looked_micros, true).await?;
                 }

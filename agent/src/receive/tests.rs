@@ -430,6 +430,11 @@ async fn idle_lanes_say_their_mark_and_a_goodbye_ends_them() {
     assert!(marks.is_sorted() && marks[0] < marks[2], "{marks:?}");
     assert!(batches[2].tables.is_empty() && batches[2].sources.is_empty());
     let router = agent.router();
+    // The process ends some time before the agent is told how to.
+    let shutdown = weir_runtime::Shutdown::new();
+    shutdown.begin();
+    agent.receivers.until(&shutdown).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
     agent.retire(PATIENCE).await.expect("stops");
     let goodbyes = |signal| place.log.batches(signal).iter().filter(|batch| batch.header.goodbye).count();
     assert_eq!((goodbyes(Signal::Spans), goodbyes(Signal::Logs)), (1, 0));
