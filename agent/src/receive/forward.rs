@@ -89,12 +89,12 @@ impl Forwarder {
                 continue;
             }
             if has_ended {
+                self.save(&mut saved, Duration::ZERO).await;
                 // The door may have closed before it was said how to end.
                 let how = self.stop.wait_for(Option::is_some).await.map_or(None, |how| *how);
                 if how == Some(Stop::Goodbye) && self.is_live() {
                     self.say(looked_micros, true).await?;
                 }
-                self.save(&mut saved, Duration::ZERO).await;
                 return Ok(());
             }
             let is_due = marked.is_none_or(|at| at.elapsed() >= MARK_INTERVAL);
