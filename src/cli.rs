@@ -35,6 +35,9 @@ enum Command {
     /// Answer SQL and log search over HTTP.
     #[command(before_help = "Example:\n  weir query --data /var/lib/weir --listen 127.0.0.1:9700")]
     Query(NodeArgs),
+    /// Evaluate rules and tell people.
+    #[command(before_help = "Example:\n  weir alerting --config /etc/weir/weir.yaml --data /var/lib/weir")]
+    Alerting(NodeArgs),
     /// Ask a running Weir in SQL.
     #[command(
         before_help = "Example:\n  weir sql \"SELECT service_name, count(*) FROM logs GROUP BY 1\"\n  weir sql --format csv \"SELECT * FROM weir.gaps\""
@@ -181,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::Agent(args) => command::node(&args, command::Roles::AGENT),
         Command::Ingest(args) => command::node(&args, command::Roles::INGEST),
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
+        Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),
         Command::Sql(args) => command::sql(&args),
         Command::Dismiss(args) => command::dismiss(&args),
         Command::Validate { file } => command::validate(&file),

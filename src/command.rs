@@ -1,6 +1,6 @@
 //! What each command does. Thin: the work is in the roles.
 
-#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+#[cfg(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting"))]
 mod demo;
 mod dismiss;
 mod node;
@@ -18,7 +18,7 @@ pub use validate::validate;
 
 pub use crate::node::Roles;
 
-#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+#[cfg(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting"))]
 pub use demo::{corpus, demo};
 
 /// Runs a future on a runtime of its own, to its end.
@@ -27,13 +27,13 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 }
 
 /// The demo needs every role.
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
 pub fn demo(_: &crate::cli::DemoArgs) -> Result<ExitCode> {
     anyhow::bail!("this build has not every role, which the demo needs")
 }
 
 /// The corpus belongs to the demo.
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
 pub fn corpus(_: &std::path::Path, _: &str, _: u64) -> Result<ExitCode> {
     anyhow::bail!("this build has not every role, which the corpus needs")
 }

@@ -18,7 +18,7 @@ pub struct Config {
     /// Where everything is kept.
     pub data: PathBuf,
     /// The address to serve on, `ADDRESS:PORT`. Empty: 127.0.0.1, port 9700 for
-    /// `all` and `query`, 9701 for `agent`, 9702 for `ingest`.
+    /// `all` and `query`, 9701 for `agent`, 9702 for `ingest`, 9703 for `alerting`.
     pub listen: String,
     /// Allow an address that other hosts can reach, without credentials.
     pub insecure: bool,
@@ -45,6 +45,8 @@ pub struct Config {
     pub ingest: IngestSection,
     /// The query service.
     pub query: QuerySection,
+    /// Rules, and who is told.
+    pub alerting: AlertingSection,
 }
 
 /// The event log: on Kafka where brokers are named, else on this disk.
@@ -82,9 +84,13 @@ type IngestSection = OtherRole;
 type QuerySection = weir_query::Config;
 #[cfg(not(feature = "query"))]
 type QuerySection = OtherRole;
+#[cfg(feature = "alerting")]
+type AlertingSection = weir_alerting::Config;
+#[cfg(not(feature = "alerting"))]
+type AlertingSection = OtherRole;
 
 /// The section of a role that this build does not have: accepted, not read.
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
 pub type OtherRole = serde_json::Map<String, serde_json::Value>;
 
 impl Default for Config {
@@ -102,6 +108,7 @@ impl Default for Config {
             agent: AgentSection::default(),
             ingest: IngestSection::default(),
             query: QuerySection::default(),
+            alerting: AlertingSection::default(),
         }
     }
 }
@@ -163,6 +170,8 @@ impl Config {
         self.ingest.validate().map_err(anyhow::Error::msg)?;
         #[cfg(feature = "query")]
         self.query.validate().map_err(anyhow::Error::msg)?;
+        #[cfg(feature = "alerting")]
+        self.alerting.validate().map_err(anyhow::Error::msg)?;
         Ok(())
     }
 
@@ -219,6 +228,11 @@ impl Paths {
     /// The event log's segments.
     pub fn log(&self) -> PathBuf {
         self.data.join("log")
+    }
+
+    /// The state of alerting.
+    pub fn alerting(&self) -> PathBuf {
+        self.data.join("alerting")
     }
 
     /// The agent's checkpoint.

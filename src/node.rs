@@ -1,7 +1,7 @@
 //! The whole life of a process: ordered start, mirrored stop.
 //!
-//! Start: port -> stores -> event log -> ingest -> query -> agent -> ready.
-//! Stop is the mirror: not ready -> agent -> port -> query -> ingest -> event log. Each part
+//! Start: port -> stores -> event log -> ingest -> query -> alerting -> agent -> ready.
+//! Stop is the mirror: not ready -> agent -> alerting -> port -> query -> ingest -> event log. Each part
 //! outlives what leans on it. None of the stopping is needed for safety: a
 //! `kill -9` at any point loses nothing acknowledged.
 
@@ -29,18 +29,31 @@ pub struct Roles {
     agent: bool,
     ingest: bool,
     query: bool,
+    alerting: bool,
     port: u16,
 }
 
 impl Roles {
     /// Every role.
-    pub const ALL: Self = Self { name: "all", agent: true, ingest: true, query: true, port: 9700 };
+    pub const ALL: Self =
+        Self { agent: true, ingest: true, query: true, alerting: true, ..Self::none("all", 9700) };
     /// Only the agent.
-    pub const AGENT: Self = Self { name: "agent", agent: true, ingest: false, query: false, port: 9701 };
+    pub const AGENT: Self = Self { agent: true, ..Self::none("agent", 9701) };
     /// Only the ingester.
-    pub const INGEST: Self = Self { name: "ingest", agent: false, ingest: true, query: false, port: 9702 };
+    pub const INGEST: Self = Self { ingest: true, ..Self::none("ingest", 9702) };
     /// Only the query service.
-    pub const QUERY: Self = Self { name: "query", agent: false, ingest: false, query: true, port: 9700 };
+    pub const QUERY: Self = Self { query: true, ..Self::none("query", 9700) };
+    /// Only alerting.
+    pub const ALERTING: Self = Self { alerting: true, ..Self::none("alerting", 9703) };
+
+    const fn none(name: &'static str, port: u16) -> Self {
+        Self { name, agent: false, ingest: false, query: false, alerting: false, port }
+    }
+
+    /// Whether rules are evaluated or looked for.
+    pub fn need_rules(self) -> bool {
+        self.ingest || self.alerting
+    }
 
     /// Whether files are tailed.
     pub fn tails(self) -> bool {
@@ -57,6 +70,7 @@ pub struct Node {
     port: Handles,
     address: LocalAddress,
     query: Option<role::query::Query>,
+    alerting: Option<role::alerting::Alerting>,
     ingest: Option<role::ingest::Ingest>,
     log: Option<role::log::Log>,
 }
@@ -82,6 +96,13 @@ impl Node {
             true => Some(role::query::Query::start(&config, &log, handles.child("query")).await?),
             false => None,
         };
+        let alerting = match roles.alerting {
+            true => {
+                let own = roles.query.then(|| listener.local_addr());
+                Some(role::alerting::Alerting::start(&config, own, handles.child("alerting")).await?)
+            }
+            false => None,
+        };
         let agent = match roles.agent {
             true => Some(role::agent::Agent::start(&config, &log, handles.child("agent")).await?),
             false => None,
@@ -91,15 +112,21 @@ impl Node {
         let mut checks = vec![running(&ready)];
         checks.extend(ingest.iter().map(role::ingest::Ingest::check));
         checks.extend(query.iter().map(role::query::Query::check));
+        checks.extend(alerting.iter().map(role::alerting::Alerting::check));
         checks.extend(agent.iter().map(role::agent::Agent::check));
         let mut router = admin::router(checks, handles.metrics.clone());
         let parts = [
             query.as_ref().map(role::query::Query::router),
+            alerting.as_ref().map(role::alerting::Alerting::router),
             agent.as_ref().map(role::agent::Agent::router),
             ingest.as_ref().map(role::ingest::Ingest::router),
         ];
         for part in parts.into_iter().flatten() {
             router = router.merge(part);
+        }
+        #[cfg(feature = "query")]
+        if roles.query && !roles.alerting {
+            router = router.merge(role::query::alerts_elsewhere(&config)?);
         }
         let port = handles.child("port");
         let address = listener.local_addr().clone();
@@ -111,7 +138,7 @@ impl Node {
         std::fs::write(&address_file, address.to_string())
             .with_context(|| format!("cannot write {}", address_file.display()))?;
         tracing::info!(roles = roles.name, %address, data = %paths.data().display(), "started");
-        Ok(Self { handles, ready, agent, port, address, query, ingest, log: Some(log) })
+        Ok(Self { handles, ready, agent, port, address, query, alerting, ingest, log: Some(log) })
     }
 
     /// Where it serves.
@@ -126,6 +153,7 @@ impl Node {
                 Some(self.port.shutdown.clone()),
                 self.agent.as_ref().map(role::agent::Agent::shutdown),
                 self.query.as_ref().map(role::query::Query::shutdown),
+                self.alerting.as_ref().map(role::alerting::Alerting::shutdown),
                 self.ingest.as_ref().map(role::ingest::Ingest::shutdown),
             ];
             let parts: Vec<_> = parts.into_iter().flatten().collect();
@@ -152,6 +180,9 @@ impl Node {
         let mut failures = Vec::new();
         if let Some(agent) = self.agent {
             failures.extend(agent.stop(STOP_DEADLINE).await);
+        }
+        if let Some(alerting) = self.alerting {
+            failures.extend(alerting.stop(STOP_DEADLINE).await);
         }
         failures.extend(stop_part("port", &self.port, STOP_DEADLINE).await);
         if let Some(query) = self.query {

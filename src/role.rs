@@ -1,13 +1,18 @@
 //! Builds one role each from its configuration and the process's handles. A
 //! build without a role has a stand-in for it in `absent`.
 
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query")))]
+#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
 mod absent;
 
 #[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(not(feature = "agent"))]
 pub use absent::agent;
+
+#[cfg(feature = "alerting")]
+pub mod alerting;
+#[cfg(not(feature = "alerting"))]
+pub use absent::alerting;
 
 #[cfg(feature = "ingest")]
 pub mod ingest;
@@ -23,6 +28,8 @@ pub use absent::log;
 pub mod query;
 #[cfg(not(feature = "query"))]
 pub use absent::query;
+
+pub mod rules;
 
 #[cfg(any(feature = "ingest", feature = "query"))]
 pub mod stores;

@@ -23,6 +23,7 @@ use weir_stream::{Partition, StoredRecord};
 
 use crate::lane::LaneNews;
 use crate::ledger::{Admission, Ledger, Loss};
+use crate::matches::Matcher;
 use crate::memory::held_bytes;
 use crate::metrics::IngestMetrics;
 use crate::parse::LineParser;
@@ -122,6 +123,7 @@ pub(crate) struct Intake {
     ledger: Ledger,
     parser: LineParser,
     foreign: Foreign,
+    matcher: Matcher,
     clock: Clock,
     metrics: IngestMetrics,
 }
@@ -140,11 +142,12 @@ impl Intake {
         partition: &Partition,
         signal: Signal,
         ledger: Ledger,
+        matcher: Matcher,
         clock: Clock,
         metrics: IngestMetrics,
     ) -> Self {
         let foreign = Foreign::of(partition);
-        Self { signal, ledger, parser: LineParser::default(), foreign, clock, metrics }
+        Self { signal, ledger, parser: LineParser::default(), foreign, matcher, clock, metrics }
     }
 
     /// Takes in messages up to the first that it cannot.
@@ -183,10 +186,12 @@ impl Intake {
         &self,
         message: &StoredRecord,
         said: Said<'_>,
-        rows: Vec<(Table, RecordBatch)>,
+        mut rows: Vec<(Table, RecordBatch)>,
         settled: Vec<Settled>,
         now_micros: i64,
     ) -> Accepted {
+        let matches = self.matcher.find(&rows, now_micros, &self.metrics);
+        rows.extend(matches.map(|matches| (Table::Matches, matches)));
         let bytes = OVERHEAD_BYTES + held_bytes(rows.iter().map(|(_, rows)| rows));
         for (table, rows) in &rows {
             let label = [("table", table.name())];

@@ -26,6 +26,7 @@ use crate::dead_letter::DeadLetters;
 use crate::health::Health;
 use crate::ledger::Ledger;
 use crate::live::{Extent, Live, Term};
+use crate::matches::Matcher;
 use crate::member::Plan;
 use crate::metrics::IngestMetrics;
 
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     /// only take memory.
     pub(crate) cores: Arc<Semaphore>,
     pub(crate) letters: DeadLetters,
+    /// Looks for what rules look for.
+    pub(crate) matcher: Matcher,
     pub(crate) handles: Handles,
     pub(crate) health: Health,
     pub(crate) metrics: IngestMetrics,
@@ -90,8 +93,14 @@ impl Reader {
                 continue;
             };
             let clock = self.shared.handles.clock.clone();
-            let intake =
-                Intake::new(&self.partition, self.signal, ledger, clock, self.shared.metrics.clone());
+            let intake = Intake::new(
+                &self.partition,
+                self.signal,
+                ledger,
+                self.shared.matcher.clone(),
+                clock,
+                self.shared.metrics.clone(),
+            );
             let ended = tokio::select! {
                 ended = self.read_on(&term, intake, from) => ended?,
                 () = self.lost(&term) => Ended::Lost,

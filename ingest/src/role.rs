@@ -26,6 +26,7 @@ use crate::discovery::Discovery;
 use crate::error::StartError;
 use crate::health::Health;
 use crate::live::{self, Extent, Live};
+use crate::matches::{LogRule, Matcher};
 use crate::member::{MemberIdentity, Membership, Plan};
 use crate::metrics::IngestMetrics;
 use crate::partition::Shared;
@@ -61,6 +62,7 @@ pub async fn start(
     catalog: Arc<dyn Catalog>,
     objects: Arc<dyn Objects>,
     dead_letters: DeadLetters,
+    rules: Vec<LogRule>,
     member: MemberIdentity,
     handles: Handles,
 ) -> Result<Ingest, StartError> {
@@ -93,6 +95,7 @@ pub async fn start(
         plan,
         cores: Arc::new(Semaphore::new(cores)),
         letters: dead_letters,
+        matcher: Matcher::new(rules),
         handles: readers.clone(),
         health: health.clone(),
         metrics: metrics.clone(),

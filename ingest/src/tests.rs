@@ -249,6 +249,7 @@ async fn a_configuration_that_cannot_work_is_refused() {
         site.catalog.clone(),
         std::sync::Arc::new(site.objects.clone()),
         crate::DeadLetters::directory(site.dead_letters("")),
+        Vec::new(),
         crate::MemberIdentity { name: "refused".to_owned(), address: String::new() },
         Handles::new("refused"),
     );

@@ -6,6 +6,7 @@
 
 mod kind;
 pub mod log;
+pub mod matches;
 pub mod metric;
 pub mod span;
 mod table;

@@ -53,6 +53,7 @@ pub(crate) use function::SWITCHED_OFF;
 pub(crate) use function::{has_event, has_word};
 use question::Question;
 use session::Sessions;
+pub(crate) use session::expression_session;
 pub(crate) use traces::{TraceRequest, Wanted};
 
 use crate::admit::Admission;

@@ -34,6 +34,11 @@ pub struct SearchRequest {
     pub limit: usize,
 }
 
+/// The condition of a search as SQL; none finds everything.
+pub(crate) fn condition(query: &str) -> Result<Option<String>, QueryError> {
+    grammar::parse(query)?.map(|term| compile::sql(&term)).transpose()
+}
+
 /// A search, read and checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
@@ -51,7 +56,7 @@ impl Search {
             let message = format!("limit {} is more than {LIMIT_MAX}", request.limit);
             return Err(QueryError::refused_with(message, "SQL has no such limit: POST /api/v1/sql"));
         }
-        let condition = grammar::parse(&request.query)?.map(|term| compile::sql(&term)).transpose()?;
+        let condition = condition(&request.query)?;
         let time = TimeRange {
             min_micros: request.start.unwrap_or(i64::MIN),
             max_micros: request.end.map_or(i64::MAX, |end| end.saturating_sub(1)),

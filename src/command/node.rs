@@ -1,4 +1,4 @@
-//! `weir all`, `agent`, `ingest`, `query`, and the query worker.
+//! `weir all`, `agent`, `ingest`, `query`, `alerting`, and the query worker.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,6 +17,9 @@ pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
         bail!("--tail is for the agent: `weir agent` or `weir all`");
     }
     let config = Config::load(args)?;
+    if roles.need_rules() {
+        crate::role::rules::check(&config)?;
+    }
     if args.exit_with_parent {
         child::exit_with_parent()?;
     }

@@ -13,6 +13,7 @@ use crate::config::Config;
 pub fn validate(file: &Path) -> Result<ExitCode> {
     let config: Config = weir_runtime::config::load(Some(file), std::iter::empty(), "WEIR_")?;
     config.check()?;
+    crate::role::rules::check(&config)?;
     writeln!(std::io::stdout(), "{}: ok", file.display())?;
     super::DONE
 }

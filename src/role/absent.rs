@@ -15,7 +15,7 @@ pub enum Absent {}
 
 impl Absent {
     /// Refuses.
-    pub async fn start(_: &Config, _: &crate::role::log::Log, _: Handles) -> Result<Self> {
+    pub async fn start<T>(_: &Config, _: T, _: Handles) -> Result<Self> {
         bail!("this build does not have the role: use one with all features")
     }
 
@@ -44,6 +44,12 @@ impl Absent {
 pub mod agent {
     //! No agent in this build.
     pub use super::Absent as Agent;
+}
+
+#[cfg(not(feature = "alerting"))]
+pub mod alerting {
+    //! No alerting in this build.
+    pub use super::Absent as Alerting;
 }
 
 #[cfg(not(feature = "ingest"))]

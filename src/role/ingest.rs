@@ -13,7 +13,7 @@ use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
 use crate::role::log::Log;
-use crate::role::stores;
+use crate::role::{rules, stores};
 
 /// A running ingester.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ impl Ingest {
             _ => DeadLetters::directory(paths.dead_letters()),
         };
         let member = MemberIdentity::of_directory(&config.data, address(config)?);
+        let rules = rules::log_rules(config)?;
         let (topics, config) = (log.topics.all(), config.ingest.clone());
         let started = weir_ingest::start(
             config,
@@ -44,6 +45,7 @@ impl Ingest {
             catalog,
             objects,
             dead_letters,
+            rules,
             member,
             handles.clone(),
         );

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{any, get};
 use tracing::level_filters::LevelFilter;
@@ -19,6 +19,7 @@ use weir_runtime::unix::UnixClient;
 use weir_runtime::{Handles, Shutdown, telemetry};
 
 use crate::config::{Config, Paths};
+use crate::http::Client;
 use crate::role::log::Log;
 
 /// How long the worker may take to end its queries.
@@ -85,6 +86,50 @@ impl Query {
     /// Ends the worker.
     pub async fn stop(self, deadline: Duration) -> Option<String> {
         crate::node::stop_part("query", &self.handles, deadline).await
+    }
+}
+
+/// Questions about alerts, where another process has them: passed on to it, or
+/// answered with how to name it.
+pub fn alerts_elsewhere(config: &Config) -> Result<Router> {
+    #[cfg(feature = "alerting")]
+    let url = config.alerting.url.as_str();
+    #[cfg(not(feature = "alerting"))]
+    let url = "";
+    let _ = config;
+    let alerting = match url {
+        "" => None,
+        url => Some(Client::new(url).context("alerting.url")?),
+    };
+    let mut router = Router::new();
+    for path in ["/api/v1/alerts", "/api/v1/rules", "/api/v1/notifications"] {
+        router = router.route(path, get(pass_on_to_alerting));
+    }
+    Ok(router.with_state(alerting))
+}
+
+async fn pass_on_to_alerting(State(alerting): State<Option<Client>>, uri: Uri) -> Response {
+    let Some(alerting) = alerting else {
+        let body = serde_json::json!({"error": {
+            "code": "no_alerting",
+            "message": "this process does not evaluate rules, and does not know who does",
+            "hint": "set alerting.url to the process that runs `weir alerting`",
+        }});
+        return (StatusCode::NOT_FOUND, Json(body)).into_response();
+    };
+    match alerting.get(uri.path(), "application/json").await {
+        Ok(answer) => {
+            let content_type = [(header::CONTENT_TYPE, "application/json")];
+            (answer.status, content_type, answer.body).into_response()
+        }
+        Err(error) => {
+            let body = serde_json::json!({"error": {
+                "code": "unavailable",
+                "message": format!("alerting does not answer: {error:#}"),
+                "hint": "is the process that alerting.url names running?",
+            }});
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")], Json(body)).into_response()
+        }
     }
 }
 

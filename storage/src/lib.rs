@@ -11,6 +11,7 @@ pub mod catalog;
 pub mod file;
 pub mod live;
 pub mod object;
+pub mod predicate;
 
 mod error;
 mod guard;

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod files;
+mod inbox;
 mod node;
 mod observer;
 mod producer;
@@ -12,6 +13,7 @@ mod wait;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use files::{Scratch, append};
+pub(crate) use inbox::{Hook, MailServer};
 pub(crate) use node::{Node, Role, weir};
 pub(crate) use observer::{Lines, Observer};
 pub(crate) use producer::{Found, add_partitions, messages, produce, topics};

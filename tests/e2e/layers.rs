@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// The root is `src`; its tests produce to Kafka as a stranger does.
 const CONTAINED: [(&str, &[&str]); 5] = [
     ("datafusion", &["query"]),
-    ("sqlx", &["storage"]),
+    ("sqlx", &["alerting", "storage"]),
     ("parquet", &["storage"]),
     ("clap", &["src"]),
     ("rdkafka", &["stream", "src"]),

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stdout, reason = "seeds, figures and kept directories are for whoever reads the run")]
 
+mod alerts;
 mod bad_input;
 mod clients;
 mod cluster;

@@ -21,7 +21,14 @@ fn partition() -> Partition {
 
 fn intake() -> Intake {
     let metrics = IngestMetrics::register(&weir_runtime::Metrics::default());
-    Intake::new(&partition(), Signal::Spans, Ledger::new([].into()), Clock::manual(NOW), metrics)
+    Intake::new(
+        &partition(),
+        Signal::Spans,
+        Ledger::new([].into()),
+        Matcher::default(),
+        Clock::manual(NOW),
+        metrics,
+    )
 }
 
 fn spans(count: u64) -> Decoded {

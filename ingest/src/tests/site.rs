@@ -100,7 +100,7 @@ impl Site {
         let topics = vec![self.topic.clone(), self.spans.clone(), self.metrics.clone()];
         let objects = Arc::new(self.objects.clone());
         let member = MemberIdentity { name: format!("ingester {name}"), address: format!("unix:/{name}") };
-        crate::start(self.config.clone(), log, topics, catalog, objects, letters, member, handles)
+        crate::start(self.config.clone(), log, topics, catalog, objects, letters, Vec::new(), member, handles)
             .await
             .unwrap()
     }
@@ -160,7 +160,7 @@ impl Site {
 /// What a test calls a row by.
 fn names_of(table: Table, rows: &RecordBatch) -> Vec<String> {
     let name = match table {
-        Table::Logs => "body",
+        Table::Logs | Table::Matches => "body",
         Table::Spans => "name",
         Table::MetricSamples | Table::MetricSeries => "metric",
     };

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{log, metric, span};
+use super::{log, matches, metric, span};
 use crate::model::Signal;
 
 /// A table that events become rows of.
@@ -25,6 +25,8 @@ pub enum Table {
     MetricSamples,
     /// What a series is: one row per series and batch.
     MetricSeries,
+    /// One row per log row that a rule found: made here, never received.
+    Matches,
 }
 
 /// How a table's rows are ordered within a file.
@@ -44,7 +46,8 @@ const TRAILING: usize = 3;
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Logs, Self::Spans, Self::MetricSamples, Self::MetricSeries];
+    pub const ALL: [Self; 5] =
+        [Self::Logs, Self::Spans, Self::MetricSamples, Self::MetricSeries, Self::Matches];
 
     /// The name in SQL, in paths and in the catalog.
     pub const fn name(self) -> &'static str {
@@ -53,6 +56,7 @@ impl Table {
             Self::Spans => span::TABLE,
             Self::MetricSamples => metric::sample::TABLE,
             Self::MetricSeries => metric::series::TABLE,
+            Self::Matches => matches::TABLE,
         }
     }
 
@@ -61,10 +65,15 @@ impl Table {
         Self::ALL.into_iter().find(|table| table.name() == name)
     }
 
+    /// Whether a message may bring its rows.
+    pub fn is_received(self) -> bool {
+        self.signal().tables().contains(&self)
+    }
+
     /// The signal whose events it holds.
     pub const fn signal(self) -> Signal {
         match self {
-            Self::Logs => Signal::Logs,
+            Self::Logs | Self::Matches => Signal::Logs,
             Self::Spans => Signal::Spans,
             Self::MetricSamples | Self::MetricSeries => Signal::Metrics,
         }
@@ -77,13 +86,14 @@ impl Table {
             Self::Spans => span::schema(),
             Self::MetricSamples => metric::sample::schema(),
             Self::MetricSeries => metric::series::schema(),
+            Self::Matches => matches::schema(),
         }
     }
 
     /// The columns that travel: all but whose row it is and where it came from,
     /// which a batch says once.
     pub fn payload_schema(self) -> SchemaRef {
-        static SCHEMAS: LazyLock<[SchemaRef; 4]> = LazyLock::new(|| {
+        static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
             Table::ALL.map(|table| {
                 let stored = table.schema();
                 let payload = &stored.fields()[LEADING..stored.fields().len() - TRAILING];
@@ -96,7 +106,7 @@ impl Table {
     /// The order of rows within a file.
     pub const fn sort(self) -> Sort {
         match self {
-            Self::Logs => Sort::Time,
+            Self::Logs | Self::Matches => Sort::Time,
             Self::Spans => Sort::MinuteTrace,
             Self::MetricSamples | Self::MetricSeries => Sort::MetricSeriesTime,
         }
@@ -104,7 +114,7 @@ impl Table {
 }
 
 impl Signal {
-    /// The tables that its events become.
+    /// The tables that its events become as they come.
     pub const fn tables(self) -> &'static [Table] {
         match self {
             Self::Logs => &[Table::Logs],
@@ -142,7 +152,7 @@ mod tests {
             assert_eq!(table.payload_schema().fields().len() + 4, names.len());
             assert_eq!(Table::of_name(table.name()), Some(table));
             assert_eq!(serde_json::to_value(table).unwrap(), table.name());
-            assert!(table.signal().tables().contains(&table));
+            assert_eq!(table.is_received(), table != Table::Matches);
         }
     }
 

@@ -95,7 +95,7 @@ impl TableRows {
 
 /// The schema of a table's stream.
 fn stream_schema(table: Table) -> SchemaRef {
-    static SCHEMAS: LazyLock<[SchemaRef; 4]> = LazyLock::new(|| {
+    static SCHEMAS: LazyLock<[SchemaRef; 5]> = LazyLock::new(|| {
         Table::ALL.map(|table| {
             let mut fields = vec![
                 Arc::new(Field::new("source", DataType::Int32, false)),

@@ -31,6 +31,8 @@ const fn wide(table: Table) -> &'static [&'static str] {
         ],
         // Numbers, and what a series says once per batch.
         Table::MetricSamples | Table::MetricSeries => &[],
+        // Few rows, and whoever asks wants all of them.
+        Table::Matches => &[],
     }
 }
 

@@ -86,6 +86,9 @@ impl Sessions {
             let table = ReportTable::new(report, rows.tenant.clone(), catalog.clone());
             reports.register_table(report.name().to_owned(), Arc::new(table))?;
         }
+        for (name, table) in view::derived(rows) {
+            reports.register_table(name.to_owned(), table)?;
+        }
         let tables = MemoryCatalogProvider::new();
         tables.register_schema(SCHEMA, Arc::new(public))?;
         tables.register_schema(REPORTS, Arc::new(reports))?;
@@ -97,6 +100,14 @@ impl Sessions {
         session.mark_start_execution();
         Ok(session)
     }
+}
+
+/// A session without tables, for conditions on rows in hand.
+pub(crate) fn expression_session() -> Result<SessionState> {
+    let mut session = SessionStateBuilder::new().with_default_features().build();
+    session.config_mut().options_mut().sql_parser.map_string_types_to_utf8view = false;
+    restrict(&mut session)?;
+    Ok(session)
 }
 
 fn runtime(config: &Config, spill: PathBuf) -> Result<RuntimeEnv> {

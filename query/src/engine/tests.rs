@@ -97,6 +97,7 @@ async fn the_catalog_is_a_set_of_tables() {
         "weir.files",
         "weir.gaps",
         "weir.lanes",
+        "weir.matches",
     ];
     assert_eq!(names, expected);
 }

@@ -66,6 +66,7 @@ pub(super) fn stored(name: &str) -> &'static [Table] {
             Some(Table::Spans) => &[Table::Spans],
             Some(Table::MetricSamples) => &[Table::MetricSamples],
             Some(Table::MetricSeries) => &[Table::MetricSeries],
+            Some(Table::Matches) => &[Table::Matches],
             None => &[],
         },
     }
@@ -87,6 +88,12 @@ pub(super) fn tables(
         (Table::MetricSamples.name(), samples),
         (Table::MetricSeries.name(), series),
     ])
+}
+
+/// The tables of events that stand among the reports, as `weir.NAME`: what
+/// Weir itself has made of events.
+pub(super) fn derived(rows: &Arc<Rows>) -> Vec<(&'static str, Arc<dyn TableProvider>)> {
+    vec![(Table::Matches.name(), Arc::new(EventTable::new(Table::Matches, rows.clone())))]
 }
 
 /// `logs` with the column `line`. A plan that does not select it does not

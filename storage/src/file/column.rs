@@ -61,7 +61,7 @@ const METRICS: Particular = Particular { looked_up: &[], hardly_repeats: &[], un
 
 const fn particular(table: Table) -> &'static Particular {
     match table {
-        Table::Logs => &LOGS,
+        Table::Logs | Table::Matches => &LOGS,
         Table::Spans => &SPANS,
         Table::MetricSamples | Table::MetricSeries => &METRICS,
     }

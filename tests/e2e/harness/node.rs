@@ -19,6 +19,7 @@ pub(crate) enum Role {
     Agent,
     Ingest,
     Query,
+    Alerting,
 }
 
 impl Role {
@@ -28,6 +29,7 @@ impl Role {
             Self::Agent => "agent",
             Self::Ingest => "ingest",
             Self::Query => "query",
+            Self::Alerting => "alerting",
         }
     }
 }

@@ -30,12 +30,7 @@ impl Sdk {
 
     fn command(self) -> Command {
         match self {
-            Self::Python => {
-                static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-                let mut command = Command::new(PYTHON.get_or_init(install_python));
-                command.arg(source("python").join("emit.py"));
-                command
-            }
+            Self::Python => python("emit.py"),
             Self::Node => {
                 static NODE: OnceLock<PathBuf> = OnceLock::new();
                 let mut command = Command::new("node");
@@ -44,6 +39,14 @@ impl Sdk {
             }
         }
     }
+}
+
+/// A program of `tests/clients/python`, with the packages that it needs.
+pub(super) fn python(program: &str) -> Command {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    let mut command = Command::new(PYTHON.get_or_init(install_python));
+    command.arg(source("python").join(program));
+    command
 }
 
 fn source(name: &str) -> PathBuf {

@@ -59,7 +59,7 @@ fn read_table(plain: &mut Buffer, sources: &[Source]) -> Result<Option<TableRows
     let Some(name) = stream.schema.metadata().get(TABLE_KEY) else {
         return Err(DecodeError::malformed("rows", "a stream names no table"));
     };
-    let Some(table) = Table::of_name(name) else {
+    let Some(table) = Table::of_name(name).filter(|table| table.is_received()) else {
         return Err(DecodeError::Unsupported { what: "table", value: name.chars().take(64).collect() });
     };
     let Some(batch) = stream.expect(&stream_schema(table), "rows")? else { return Ok(None) };
