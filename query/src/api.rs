@@ -4,6 +4,7 @@ mod accept;
 mod body;
 mod encode;
 mod error;
+mod histogram;
 mod logs;
 mod sql;
 mod value;
@@ -19,12 +20,13 @@ use axum::routing::{get, post};
 
 use crate::Engine;
 
-/// The routes of the query process: `POST /api/v1/sql`, `GET /api/v1/logs` and
-/// Zipkin's below `/api/v2`. What a process answers about itself is merged in by whoever runs it.
+/// The routes of the query process: `POST /api/v1/sql`, `GET /api/v1/logs`, its
+/// histogram, and Zipkin's below `/api/v2`. What a process answers about itself is merged in by whoever runs it.
 pub fn router(engine: Arc<Engine>) -> Router {
     Router::new()
         .route("/api/v1/sql", post(sql::answer))
         .route("/api/v1/logs", get(logs::answer))
+        .route("/api/v1/logs/histogram", get(histogram::answer))
         .merge(zipkin::routes(engine.clone()))
         .fallback(async || error::not_found())
         .method_not_allowed_fallback(async || error::wrong_method())

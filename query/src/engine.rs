@@ -151,6 +151,10 @@ impl Engine {
         &self.config
     }
 
+    pub(crate) fn catalog(&self) -> &dyn Catalog {
+        self.parts.catalog.as_ref()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.parts.clock
     }

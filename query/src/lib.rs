@@ -10,6 +10,7 @@
 mod admit;
 mod api;
 mod config;
+mod dependencies;
 mod engine;
 mod error;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod trace;
 
 pub use api::router;
 pub use config::Config;
+pub use dependencies::settle;
 pub use engine::{Answer, Batches, Engine, SqlRequest};
 pub use error::{Kind, QueryError};
 pub use predicate::LogPredicate;

@@ -9,6 +9,7 @@
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod double;
+mod edges;
 mod open;
 pub mod postgres;
 mod row;
@@ -23,6 +24,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
+pub use edges::{ServiceEdge, SettledMinute};
 pub use open::{open, open_read_only};
 pub use postgres::PostgresCatalog;
 pub use sqlite::SqliteCatalog;
@@ -114,6 +116,13 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// [`CatalogError::PathInUse`] when the path is already committed.
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError>;
+
+    /// Replaces what is known of minutes: all of it or nothing. A minute that
+    /// was counted with more spans stays as it is.
+    async fn settle(&self, tenant: &TenantId, minutes: &[SettledMinute]) -> Result<(), CatalogError>;
+
+    /// The settled minutes that begin within a span of time, in order.
+    async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError>;
 
     /// Every object path that a committed file has, sorted, for `check` and for
     /// orphans. A path that was given up is not among them: its object is to be

@@ -55,15 +55,6 @@ pub(super) async fn answer(
 
 impl Parameters {
     fn request(&self, now_micros: i64) -> Result<SearchRequest, QueryError> {
-        let time = |name: &str, text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
-            None => Ok(None),
-            Some(text) => moment(text, now_micros).map(Some).ok_or_else(|| {
-                QueryError::refused_with(
-                    format!("{name} is no time: {text:?}"),
-                    "2026-01-31T12:00:00Z, seconds or milliseconds since 1970, now, or -15m",
-                )
-            }),
-        };
         let limit = match self.limit.as_deref().filter(|text| !text.is_empty()) {
             None => LIMIT,
             Some(text) => {
@@ -78,11 +69,22 @@ impl Parameters {
         Ok(SearchRequest {
             tenant: TenantId::default(),
             query: self.query.clone(),
-            start: time("start", &self.start)?,
-            end: time("end", &self.end)?,
+            start: time("start", self.start.as_deref(), now_micros)?,
+            end: time("end", self.end.as_deref(), now_micros)?,
             limit,
         })
     }
+}
+
+/// A parameter that is a time; none when it is empty.
+pub(super) fn time(name: &str, text: Option<&str>, now_micros: i64) -> Result<Option<i64>, QueryError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    moment(text, now_micros).map(Some).ok_or_else(|| {
+        QueryError::refused_with(
+            format!("{name} is no time: {text:?}"),
+            "2026-01-31T12:00:00Z, seconds or milliseconds since 1970, now, or -15m",
+        )
+    })
 }
 
 /// Columns that only serve to rebuild the line, which is there itself.

@@ -3,8 +3,8 @@
 //!
 //! The paths, parameters, defaults, status codes and texts are Zipkin's, its
 //! errors as plain text too. `docs/api.md` says where answers differ.
-//! Dependencies are not answered here.
 
+mod dependencies;
 mod names;
 mod parameters;
 mod traces;
@@ -39,6 +39,7 @@ pub(super) fn routes<S>(engine: Arc<Engine>) -> Router<S> {
         .route("/api/v2/autocompleteValues", get(names::values))
         .route("/api/v2/traces", get(traces::search))
         .route("/api/v2/trace/{id}", get(traces::by_id))
+        .route("/api/v2/dependencies", get(dependencies::dependencies))
         .route("/api/v2/traceMany", get(traces::by_ids))
         .with_state(Arc::new(Zipkin { engine, services: AtomicUsize::new(0) }))
 }

@@ -1,5 +1,5 @@
 //! The catalog's own tables: `weir.files`, `weir.gaps`, `weir.delivery`,
-//! `weir.lanes`.
+//! `weir.lanes`, `weir.service_edges`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,9 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use weir_proto::model::TenantId;
 use weir_proto::schema::{Table, log};
-use weir_storage::catalog::{Catalog, Delivery, FileEntry, Gap, LaneState, LaneStatus, TimeRange};
+use weir_storage::catalog::{
+    Catalog, Delivery, FileEntry, Gap, LaneState, LaneStatus, ServiceEdge, SettledMinute, TimeRange,
+};
 
 use crate::QueryError;
 
@@ -29,10 +31,13 @@ pub(super) enum Report {
     Delivery,
     /// How far every lane had come when its partition was last stored.
     Lanes,
+    /// Who called whom, a row for each settled minute.
+    ServiceEdges,
 }
 
 impl Report {
-    pub(super) const ALL: [Self; 4] = [Self::Files, Self::Gaps, Self::Delivery, Self::Lanes];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Files, Self::Gaps, Self::Delivery, Self::Lanes, Self::ServiceEdges];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -40,6 +45,7 @@ impl Report {
             Self::Gaps => "gaps",
             Self::Delivery => "delivery",
             Self::Lanes => "lanes",
+            Self::ServiceEdges => "service_edges",
         }
     }
 
@@ -90,6 +96,15 @@ impl Report {
                 text("status"),
                 Field::new("estimated", DataType::Boolean, false),
             ],
+            Self::ServiceEdges => vec![
+                text("tenant"),
+                time("minute"),
+                text("parent"),
+                text("child"),
+                number("calls"),
+                number("errors"),
+                time("settled_at"),
+            ],
         };
         Arc::new(Schema::new(fields))
     }
@@ -110,6 +125,9 @@ impl Report {
             Self::Lanes => {
                 let snapshot = catalog.snapshot(tenant, Table::Logs.name(), TimeRange::NEVER).await;
                 lanes(&snapshot.map_err(away)?.lanes)
+            }
+            Self::ServiceEdges => {
+                edges(tenant, &catalog.settled(tenant, TimeRange::ALL).await.map_err(away)?)
             }
         };
         Ok(RecordBatch::try_new(self.schema(), columns)?)
@@ -196,6 +214,22 @@ fn lanes(rows: &[LaneState]) -> Vec<ArrayRef> {
         times(rows, |lane| lane.heard_micros),
         texts(rows, |lane| status(lane).to_owned()),
         Arc::new(BooleanArray::from_iter(rows.iter().map(|lane| Some(lane.is_estimated)))),
+    ]
+}
+
+fn edges(tenant: &TenantId, minutes: &[SettledMinute]) -> Vec<ArrayRef> {
+    let mut rows: Vec<(&SettledMinute, &ServiceEdge)> = Vec::new();
+    for minute in minutes {
+        rows.extend(minute.edges.iter().map(|edge| (minute, edge)));
+    }
+    vec![
+        texts(&rows, |_| tenant.to_string()),
+        times(&rows, |(minute, _)| minute.minute_micros),
+        texts(&rows, |(_, edge)| edge.parent.clone()),
+        texts(&rows, |(_, edge)| edge.child.clone()),
+        numbers(&rows, |(_, edge)| edge.calls),
+        numbers(&rows, |(_, edge)| edge.errors),
+        times(&rows, |(minute, _)| minute.settled_micros),
     ]
 }
 

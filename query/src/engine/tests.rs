@@ -98,6 +98,7 @@ async fn the_catalog_is_a_set_of_tables() {
         "weir.gaps",
         "weir.lanes",
         "weir.matches",
+        "weir.service_edges",
     ];
     assert_eq!(names, expected);
 }

@@ -3,6 +3,7 @@
 //! The suite speaks only through [`Catalog`]. Each promise gets a fresh store;
 //! a store can be opened several times, as several processes would.
 
+mod edges;
 mod fencing;
 mod lanes;
 mod leases;
@@ -45,6 +46,7 @@ pub async fn suite<S: Store>(make: impl AsyncFn() -> S) {
     publishing::a_refused_publication_leaves_nothing(&make().await).await;
     publishing::a_path_is_committed_or_given_up_never_both(&make().await).await;
     publishing::what_contradicts_itself_is_refused(&make().await).await;
+    edges::minutes_are_settled_whole(&make().await).await;
     fencing::an_unexpected_offset_is_fenced(&make().await).await;
     fencing::an_older_epoch_is_fenced(&make().await).await;
     fencing::one_fenced_partition_refuses_the_whole_commit(&make().await).await;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress, Snapshot,
-    TimeRange,
+    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
+    SettledMinute, Snapshot, TimeRange,
 };
 
 /// What a test changes of a catalog. Whatever implements it is a [`Catalog`].
@@ -119,6 +119,16 @@ impl<T: Double> Catalog for T {
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {
         self.before().await?;
         self.inner().tombstone(path, now_micros).await
+    }
+
+    async fn settle(&self, tenant: &TenantId, minutes: &[SettledMinute]) -> Result<(), CatalogError> {
+        self.before().await?;
+        self.inner().settle(tenant, minutes).await
+    }
+
+    async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError> {
+        self.before().await?;
+        self.inner().settled(tenant, time).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

@@ -12,6 +12,9 @@
 //! | after the answer | the number of the commit | it is there: the answer comes after the log's fsync |
 
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "statements/edges.rs"]
+mod edges;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/format.rs"]
 mod format;
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
@@ -40,8 +43,8 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::sql::{self, Dialect};
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress, Snapshot,
-    TimeRange, failed,
+    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
+    SettledMinute, Snapshot, TimeRange, failed,
 };
 use options::Place;
 use session::{Isolation, Session, within};
@@ -272,6 +275,18 @@ impl Catalog for PostgresCatalog {
         let mut session = self.begin().await?;
         let outcome = within(self.limits, publish::tombstone(&mut session, path, now_micros)).await;
         session.commit(outcome).await
+    }
+
+    async fn settle(&self, tenant: &TenantId, minutes: &[SettledMinute]) -> Result<(), CatalogError> {
+        let mut session = self.begin().await?;
+        let outcome = within(self.limits, edges::settle(&mut session, tenant, minutes)).await;
+        session.commit(outcome).await
+    }
+
+    async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError> {
+        let mut session = self.begin_read().await?;
+        let outcome = within(self.limits, edges::settled(&mut session, tenant, time)).await;
+        session.end(outcome).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

@@ -150,9 +150,23 @@ pub(crate) const LATER_TABLES: &[&str] = &[
         name TEXT NOT NULL PRIMARY KEY,
         address TEXT NOT NULL,
         until_micros BIGINT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS settled_minutes (
+        tenant TEXT NOT NULL,
+        minute_micros BIGINT NOT NULL,
+        span_count BIGINT NOT NULL,
+        settled_micros BIGINT NOT NULL,
+        PRIMARY KEY (tenant, minute_micros))",
+    "CREATE TABLE IF NOT EXISTS service_edges (
+        tenant TEXT NOT NULL,
+        minute_micros BIGINT NOT NULL,
+        parent TEXT NOT NULL,
+        child TEXT NOT NULL,
+        calls BIGINT NOT NULL,
+        errors BIGINT NOT NULL,
+        PRIMARY KEY (tenant, minute_micros, parent, child))",
 ];
 /// The names of [`LATER_TABLES`].
-pub(crate) const LATER_NAMES: [&str; 2] = ["lanes", "members"];
+pub(crate) const LATER_NAMES: [&str; 4] = ["lanes", "members", "settled_minutes", "service_edges"];
 
 pub(crate) const FORMAT_INSERT: &str = "INSERT INTO weir_format (version) VALUES ($1)";
 pub(crate) const FORMAT_READ: &str = "SELECT version FROM weir_format";
@@ -257,6 +271,24 @@ pub(crate) const LANES_OF_PARTITION: &str = "
     SELECT topic, partition_number, agent_id, mark_micros, heard_micros, status, is_estimated
     FROM lanes WHERE topic = $1 AND partition_number = $2 ORDER BY agent_id";
 pub(crate) const LANES_DISMISS: &str = "DELETE FROM lanes WHERE agent_id = $1 AND status = $2";
+/// No row is changed where more spans were counted already.
+pub(crate) const MINUTE_UPSERT: &str = "
+    INSERT INTO settled_minutes (tenant, minute_micros, span_count, settled_micros) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (tenant, minute_micros) DO UPDATE SET
+        span_count = excluded.span_count, settled_micros = excluded.settled_micros
+    WHERE settled_minutes.span_count <= excluded.span_count";
+pub(crate) const EDGES_DELETE: &str = "DELETE FROM service_edges WHERE tenant = $1 AND minute_micros = $2";
+pub(crate) const EDGE_INSERT: &str = "
+    INSERT INTO service_edges (tenant, minute_micros, parent, child, calls, errors)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+pub(crate) const MINUTES: &str = "
+    SELECT minute_micros, span_count, settled_micros FROM settled_minutes
+    WHERE tenant = $1 AND minute_micros >= $2 AND minute_micros <= $3 ORDER BY minute_micros";
+pub(crate) const EDGES: &str = "
+    SELECT minute_micros, parent, child, calls, errors FROM service_edges
+    WHERE tenant = $1 AND minute_micros >= $2 AND minute_micros <= $3
+    ORDER BY minute_micros, parent, child";
+
 pub(crate) const LAYOUTS: &str = "SELECT layout_id, layout FROM layouts";
 
 /// Rows per statement of a [`ManyRows`]. SQLite looks a placeholder up by

@@ -7,6 +7,9 @@
 // The same text for every database, compiled for each: what it runs on is the
 // types below.
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "statements/edges.rs"]
+mod edges;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/format.rs"]
 mod format;
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
@@ -33,8 +36,8 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::sql::Dialect;
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress, Snapshot,
-    TimeRange, failed, unknown,
+    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
+    SettledMinute, Snapshot, TimeRange, failed, unknown,
 };
 
 type Database = Sqlite;
@@ -208,6 +211,17 @@ impl Catalog for SqliteCatalog {
         let mut transaction = self.begin().await?;
         publish::tombstone(&mut transaction, path, now_micros).await?;
         transaction.commit().await.map_err(unknown)
+    }
+
+    async fn settle(&self, tenant: &TenantId, minutes: &[SettledMinute]) -> Result<(), CatalogError> {
+        let mut transaction = self.begin().await?;
+        edges::settle(&mut transaction, tenant, minutes).await?;
+        transaction.commit().await.map_err(unknown)
+    }
+
+    async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError> {
+        let mut transaction = self.begin_read().await?;
+        edges::settled(&mut transaction, tenant, time).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

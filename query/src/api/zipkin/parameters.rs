@@ -6,6 +6,7 @@ use axum::extract::rejection::QueryRejection;
 use super::Failure;
 use crate::QueryError;
 use crate::trace::find::TraceSearch;
+use weir_storage::catalog::TimeRange;
 
 /// How far back a search looks when nothing is said: a day. Grafana never says.
 pub(super) const LOOKBACK_MILLIS: i64 = 86_400_000;
@@ -49,6 +50,20 @@ impl Parameters {
             text.parse().map_err(|_| QueryError::refused(format!("{name} is not a whole number: {text}")))
         };
         text.map(parse).transpose()
+    }
+
+    /// The span of time of dependencies.
+    pub(super) fn dependencies(&self) -> Result<TimeRange, QueryError> {
+        let wrong = |text: &str| Err(QueryError::refused(text));
+        let Some(end) = self.number("endTs")? else { return wrong("endTs is missing") };
+        let lookback = self.number("lookback")?.unwrap_or(LOOKBACK_MILLIS);
+        if end <= 0 {
+            return wrong("endTs <= 0");
+        }
+        if lookback <= 0 {
+            return wrong("lookback <= 0");
+        }
+        Ok(TraceSearch::window(end, lookback))
     }
 
     /// A search for traces.
