@@ -154,8 +154,9 @@ pub struct DemoArgs {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,
-    /// Lines per second over all services.
-    #[arg(long, default_value_t = 2_000)]
+    /// Lines per second that the services chatter, beside what the shop's calls
+    /// make them print.
+    #[arg(long, default_value_t = 300)]
     pub rate: u32,
     /// The same seed gives the same workload.
     #[arg(long, default_value_t = 1)]
@@ -163,8 +164,8 @@ pub struct DemoArgs {
     /// The address to serve on; a free port is taken when it is in use.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9700")]
     pub listen: String,
-    /// Run an agent, two ingesters and two query services as processes of their
-    /// own, on the Kafka and the Postgres given.
+    /// Run an agent, two ingesters, two query services and alerting as processes
+    /// of their own, on the Kafka and the Postgres given.
     #[arg(long, requires = "kafka", requires = "postgres")]
     pub split: bool,
     /// With --split: Kafka's brokers.

@@ -1,6 +1,6 @@
 //! What each command does. Thin: the work is in the roles.
 
-#[cfg(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting"))]
+#[cfg(feature = "demo")]
 mod demo;
 mod dismiss;
 mod node;
@@ -18,7 +18,7 @@ pub use validate::validate;
 
 pub use crate::node::Roles;
 
-#[cfg(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting"))]
+#[cfg(feature = "demo")]
 pub use demo::{corpus, demo};
 
 /// Runs a future on a runtime of its own, to its end.
@@ -26,16 +26,16 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir").build()?.block_on(future)
 }
 
-/// The demo needs every role.
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
+/// This build has no demo.
+#[cfg(not(feature = "demo"))]
 pub fn demo(_: &crate::cli::DemoArgs) -> Result<ExitCode> {
-    anyhow::bail!("this build has not every role, which the demo needs")
+    anyhow::bail!("this build has no demo")
 }
 
 /// The corpus belongs to the demo.
-#[cfg(not(all(feature = "agent", feature = "ingest", feature = "query", feature = "alerting")))]
+#[cfg(not(feature = "demo"))]
 pub fn corpus(_: &std::path::Path, _: &str, _: u64) -> Result<ExitCode> {
-    anyhow::bail!("this build has not every role, which the corpus needs")
+    anyhow::bail!("this build has no demo, to which the corpus belongs")
 }
 
 /// Success, as an exit code.

@@ -57,6 +57,11 @@ impl Client {
         Ok(Self { authority })
     }
 
+    /// `HOST:PORT`.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// `GET path`.
     pub async fn get(&self, path: &str, accept: &str) -> Result<Response> {
         self.send(Method::GET, path, &[(ACCEPT.as_str(), accept)], Bytes::new()).await

@@ -4,7 +4,7 @@
 pub mod cli;
 pub mod command;
 pub mod config;
-#[cfg(all(feature = "agent", feature = "ingest", feature = "query"))]
+#[cfg(feature = "demo")]
 pub mod demo;
 pub mod http;
 pub mod node;

@@ -11,7 +11,7 @@ use weir_runtime::HumanDuration;
 use crate::route::Matcher;
 
 /// Configuration of alerting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Files with rules, as paths or globs. Ingesters need them, too: they
@@ -24,6 +24,7 @@ pub struct Config {
     /// passes questions about alerts on to it.
     pub url: String,
     /// The address of Weir's page as people reach it, for links in messages.
+    /// Empty: the query service that rules ask.
     pub external_url: String,
     /// The mail server.
     pub smtp: SmtpConfig,
@@ -126,20 +127,6 @@ pub struct EmailConfig {
     pub to: String,
     /// Tell also when an alert is over.
     pub send_resolved: bool,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            rules: Vec::new(),
-            query_url: String::new(),
-            url: String::new(),
-            external_url: "http://127.0.0.1:9700".to_owned(),
-            smtp: SmtpConfig::default(),
-            route: Route::default(),
-            receivers: Vec::new(),
-        }
-    }
 }
 
 impl Default for SmtpConfig {

@@ -110,6 +110,9 @@ impl Command {
             .args(&self.args)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
+            // A terminal's Ctrl-C goes to the whole group. When the child ends
+            // is the parent's to say, after what leans on it has ended.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()
     }

@@ -1,10 +1,12 @@
 //! `weir demo`: every role on a temporary directory, a simulated shop as the
-//! workload, and with `--for` the reconciliation of what was written with what
-//! is stored.
+//! workload, an operator who is told of its failures, and with `--for` the
+//! reconciliation of what was written, sent and told with what is there.
 
+mod alerts;
 mod freshness;
 mod reconcile;
 mod split;
+mod traces;
 
 use std::io::Write;
 use std::path::Path;
@@ -18,13 +20,15 @@ use weir_runtime::{ByteSize, Handles, HumanDuration, signal};
 
 use crate::cli::DemoArgs;
 use crate::config::Config;
-use crate::demo::{Workload, corpus};
+use crate::demo::{Shop, Workload, corpus};
 use crate::http::Client;
 use crate::node::{Node, Roles};
 
+use self::alerts::Alerts;
 use self::freshness::Probe;
 use self::reconcile::Verdict;
 use self::split::Split;
+use self::traces::Traces;
 
 /// Runs the demo for a time, or until told to stop.
 pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
@@ -40,7 +44,11 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
             Ok(Outcome::Done) => super::DONE,
             Ok(Outcome::Unclean) => {
                 let mut err = std::io::stderr().lock();
-                writeln!(err, "weir: the counts differ, the directory is kept: {}", dir.keep().display())?;
+                writeln!(
+                    err,
+                    "weir: this is not how it should be, the directory is kept: {}",
+                    dir.keep().display()
+                )?;
                 Ok(ExitCode::from(2))
             }
             Err(error) => {
@@ -54,7 +62,7 @@ pub fn demo(args: &DemoArgs) -> Result<ExitCode> {
 /// How the demo ended.
 enum Outcome {
     Done,
-    /// Something was lost or doubled.
+    /// Something was lost or doubled, or nobody was told.
     Unclean,
 }
 
@@ -65,6 +73,8 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         Config { data: dir.join("data"), listen: free_address(&args.listen), ..Config::default() };
     config.agent.tail = vec![format!("{}/*/*/*.log", pods.display())];
     let started = Instant::now();
+    let load = Handles::new("demo");
+    let alerts = Alerts::prepare(dir, &mut config, &load).await?;
     let nodes = Nodes::start(args, dir, config).await?;
     let urls = nodes.urls();
     let clients = urls.iter().map(|url| Client::new(url)).collect::<Result<Vec<_>>>()?;
@@ -76,7 +86,8 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         greet(&urls[0], dir, started.elapsed())?;
     }
 
-    let load = Handles::new("workload");
+    let agent = Client::new(&nodes.agent_url())?;
+    let shop = Shop::start(&pods, &agent, args.seed, run_for.is_some(), &load).await?;
     let workload = Workload::start(&pods, args.seed, args.rate, &load)?;
     let probe = Probe::start(&pods, client.clone(), &load)?;
     let told = signal::terminated()?;
@@ -84,9 +95,12 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
         name = told => tracing::info!(signal = name, "told to stop"),
         () = sleep_or_forever(run_for) => {}
         () = nodes.until_told() => {}
+        () = show(&alerts, args.json) => {}
     }
     let seen = probe.stop().await?;
-    let emitted = workload.stop().await?;
+    let mut emitted = workload.stop().await?;
+    let sold = shop.stop().await?;
+    emitted += sold.printed;
     let Some(_) = run_for else {
         nodes.stop(true).await?;
         return Ok(Outcome::Done);
@@ -94,11 +108,15 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
 
     // Whoever is asked, the answer is the same: the worst of them counts.
     let mut verdict = Verdict::reach(&client, &emitted, seen.written).await?;
+    let mut traces = Traces::reach(&client, &sold).await?;
     for other in &clients[1..] {
         verdict = verdict.or_worse(Verdict::reach(other, &emitted, seen.written).await?);
+        traces = traces.or_worse(Traces::reach(other, &sold).await?);
     }
+    let told = alerts.delivered().await;
+    let is_clean = verdict.is_clean() && traces.is_clean() && told.is_clean();
     let wall_s = started.elapsed().as_secs_f64();
-    nodes.stop(verdict.is_clean()).await?;
+    nodes.stop(is_clean).await?;
     let report = json!({
         "logs": {
             "emitted": verdict.emitted,
@@ -106,6 +124,15 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
             "lost": verdict.lost,
             "duplicated": verdict.duplicated,
         },
+        "traces": {
+            "emitted": traces.emitted,
+            "complete": traces.complete,
+            "incomplete": traces.incomplete,
+        },
+        "traces_complete": traces.complete,
+        "alerts": {"webhooks": told.webhooks, "mails": told.mails},
+        "alerts_delivered": told.total(),
+        "breaker_opened": sold.breaker_opened,
         "freshness_ms": {"p50": seen.percentile(50), "p99": seen.percentile(99)},
         "wall_s": (wall_s * 10.0).round() / 10.0,
     });
@@ -115,7 +142,7 @@ async fn run(args: &DemoArgs, run_for: Option<Duration>, dir: &Path) -> Result<O
     } else {
         writeln!(out, "{report:#}")?;
     }
-    Ok(if verdict.is_clean() { Outcome::Done } else { Outcome::Unclean })
+    Ok(if is_clean { Outcome::Done } else { Outcome::Unclean })
 }
 
 /// What the demo runs.
@@ -144,6 +171,14 @@ impl Nodes {
         }
     }
 
+    /// Where spans and metrics are sent.
+    fn agent_url(&self) -> String {
+        match self {
+            Self::One(node) => format!("http://{}", node.address()),
+            Self::Split(split) => split.agent_url(),
+        }
+    }
+
     async fn until_told(&self) {
         match self {
             Self::One(node) => node.until_told().await,
@@ -162,8 +197,13 @@ impl Nodes {
 fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "Weir is ready after {} ms: {url}", took.as_millis())?;
-    writeln!(out, "A simulated shop writes container logs below {}", dir.display())?;
-    writeln!(out, "\nTry, in another terminal:\n")?;
+    writeln!(
+        out,
+        "A shop of seven services calls, prints and fails; its containers' logs lie below {}",
+        dir.display()
+    )?;
+    writeln!(out, "Its operator's mails are kept in {}", dir.join("mail").display())?;
+    writeln!(out, "\nOpen the page, or try, in another terminal:\n")?;
     let sql = "SELECT service_name, severity_text, count(*) AS n FROM logs GROUP BY 1, 2 ORDER BY n DESC";
     writeln!(out, "  curl -s {url}/api/v1/sql -d \"{sql}\" -H 'Accept: text/csv'")?;
     writeln!(out, "  curl -s '{url}/api/v1/logs?query=severity%3E%3Derror&limit=5'")?;
@@ -173,6 +213,22 @@ fn greet(url: &str, dir: &Path, took: Duration) -> Result<()> {
     )?;
     writeln!(out, "\nCtrl-C stops everything and removes the directory.")?;
     Ok(())
+}
+
+/// Shows alerts as the operator gets them; never ends.
+async fn show(alerts: &Alerts, is_json: bool) {
+    let mut shown = None;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let last = alerts.last();
+        if !is_json && last != shown {
+            if let Some(line) = &last {
+                // A terminal that is gone is no reason to stop.
+                let _ = writeln!(std::io::stdout(), "the operator is told: {line}");
+            }
+            shown = last;
+        }
+    }
 }
 
 /// The wished address, or a free port on its host when it is taken.

@@ -11,7 +11,7 @@ use std::path::Path;
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use super::cri_time;
+use super::container::cri_time;
 
 /// Lines rendered in advance.
 const RENDERED: usize = 16 * 1024;

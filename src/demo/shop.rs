@@ -1,200 +1,161 @@
-//! What the services print.
+//! The shop: services that call each other over loopback, and visitors.
+//!
+//! ```text
+//! visitor -> frontend -> catalog -> inventory
+//!                |            \--> (postgres)
+//!                |-> cart -> catalog
+//!                |      \-> (redis)
+//!                \-> checkout -> cart, inventory, payment -> (card issuer)
+//!                           \--> shipping
+//! ```
+//!
+//! What goes wrong does so for real: calls time out, payment has outages, a
+//! circuit breaker opens and closes, shipping's clock is behind.
 
+mod behaviour;
+mod breaker;
+mod context;
+mod export;
+mod ledger;
+mod measure;
+mod print;
+mod service;
+mod span;
+mod visitors;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use weir_runtime::Handles;
+use weir_runtime::server::{Listener, Server};
 
-use super::cri_time;
+use super::container::Emitted;
+use crate::http::Client;
+use export::{Exporter, Protocol};
+use ledger::Ledger;
+use measure::Measures;
+use print::Style;
+use service::{Plan, Service, Street};
 
-/// Which of its two streams a line goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stream {
-    Stdout,
-    Stderr,
-}
+/// Visits a second: enough to see something, little enough to follow it.
+const VISITS_PER_SECOND: u32 = 12;
 
-/// One line of one service.
-#[derive(Clone, Debug)]
-pub(super) struct Printed {
-    pub service: usize,
-    pub stream: Stream,
-    pub text: String,
-}
+/// How long what is under way may take to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The services' names, the busiest first.
-pub(super) const SERVICES: [&str; 6] = ["frontend", "catalog", "cart", "checkout", "payment", "shipping"];
+/// How far shipping's clock is behind.
+const SKEW_MICROS: i64 = -1_500_000;
 
-/// Their shares of the traffic, in percent.
-const SHARES: [u32; 6] = [35, 25, 16, 10, 8, 6];
-
-const JAVA_FRAMES: [&str; 4] = [
-    "\tat com.shop.checkout.OrderService.place(OrderService.java:118)",
-    "\tat com.shop.checkout.OrderController.post(OrderController.java:57)",
-    "\tat java.base/java.lang.Thread.run(Thread.java:840)",
-    "Caused by: java.net.SocketTimeoutException: Read timed out",
+/// The services: how they print and send.
+const PLANS: [Plan; 7] = [
+    Plan { name: "frontend", style: Style::Json, protocol: Protocol::OtlpGrpc, host: 1, skew_micros: 0 },
+    Plan { name: "catalog", style: Style::Python, protocol: Protocol::OtlpGrpc, host: 1, skew_micros: 0 },
+    Plan { name: "cart", style: Style::Logfmt, protocol: Protocol::OtlpHttp, host: 2, skew_micros: 0 },
+    Plan { name: "checkout", style: Style::Java, protocol: Protocol::OtlpGrpc, host: 2, skew_micros: 0 },
+    Plan { name: "payment", style: Style::Json, protocol: Protocol::Zipkin, host: 2, skew_micros: 0 },
+    Plan {
+        name: "shipping",
+        style: Style::Logfmt,
+        protocol: Protocol::Zipkin,
+        host: 3,
+        skew_micros: SKEW_MICROS,
+    },
+    Plan { name: "inventory", style: Style::Go, protocol: Protocol::OtlpHttp, host: 1, skew_micros: 0 },
 ];
 
-const PYTHON_FRAMES: [&str; 4] = [
-    "Traceback (most recent call last):",
-    "  File \"/app/catalog/search.py\", line 88, in find",
-    "    return self.index[sku]",
-    "KeyError: 'sku-4711'",
-];
-
-/// Prints lines, one call after another.
+/// A running shop.
 #[derive(Debug)]
-pub(super) struct Shop {
-    random: SmallRng,
-    /// Each service's next number.
-    numbers: [u64; SERVICES.len()],
+pub struct Shop {
+    services: Vec<Arc<Service>>,
+    ledger: Ledger,
+    visitors: Handles,
+    counters: Handles,
+    exporters: Handles,
+}
+
+/// What a shop did in its life.
+#[derive(Debug, Default)]
+pub struct Sold {
+    /// Lines printed.
+    pub printed: Emitted,
+    /// Spans of each trace that were answered, by trace id.
+    pub traces: BTreeMap<String, u64>,
+    /// Traces of which a span was not answered.
+    pub unsent: u64,
+    /// How often the circuit breaker opened.
+    pub breaker_opened: u64,
 }
 
 impl Shop {
-    pub(super) fn new(seed: u64) -> Self {
-        Self { random: SmallRng::seed_from_u64(seed), numbers: [0; SERVICES.len()] }
+    /// Opens the shop: its containers' logs lie below `pods`, spans and metrics
+    /// are sent to `agent`. `remembers` keeps what was sent for [`Shop::stop`],
+    /// which is for a shop that closes again.
+    pub async fn start(
+        pods: &Path,
+        agent: &Client,
+        seed: u64,
+        remembers: bool,
+        parent: &Handles,
+    ) -> Result<Self> {
+        let mut random = SmallRng::seed_from_u64(seed);
+        let ledger = Ledger::new(remembers);
+        let exporters = parent.child("exporters");
+        let counters = parent.child("services");
+        let street = Arc::new(Street::default());
+        let measures = Arc::new(Measures::new(PLANS.iter().map(|plan| plan.name)));
+        let mut services = Vec::new();
+        for (number, plan) in PLANS.iter().enumerate() {
+            let exporter = Exporter::start(plan.protocol, agent, ledger.clone(), &exporters)?;
+            let place = service::Place {
+                pods,
+                ip: Ipv4Addr::new(10, 0, plan.host, 10 + u8::try_from(number).unwrap_or(0)),
+                clock: parent.clock.clone(),
+            };
+            let service =
+                Service::open(*plan, place, exporter, measures.clone(), street.clone(), &mut random)?;
+            services.push(Arc::new(service));
+        }
+        let mut doors = BTreeMap::new();
+        for service in &services {
+            let listener = Listener::tcp("127.0.0.1:0").await?;
+            let address = listener.local_addr().tcp().context("a TCP port")?;
+            doors.insert(service.name(), Client::new(&format!("http://{address}"))?);
+            Server::start(listener, behaviour::router(service.clone()), &counters);
+        }
+        street.open(doors);
+        measures.start(agent, &exporters);
+        let visitors = parent.child("visitors");
+        let frontend = street.door("frontend").context("the frontend has a door")?;
+        visitors::start(&frontend, VISITS_PER_SECOND, seed, &visitors);
+        Ok(Self { services, ledger, visitors, counters, exporters })
     }
 
-    /// What is printed next: mostly one line, sometimes a stack trace.
-    pub(super) fn print(&mut self, now_micros: i64, out: &mut Vec<Printed>) {
-        let mut share = self.random.random_range(0..100);
-        let mut service = 0;
-        while share >= SHARES[service] {
-            share -= SHARES[service];
-            service += 1;
-        }
-        let severity = self.severity();
-        let text = match service {
-            0 | 4 => self.json(service, severity, now_micros),
-            2 | 5 => self.logfmt(service, severity),
-            _ => self.plain(service, severity, now_micros),
-        };
-        let stream = if severity == "error" { Stream::Stderr } else { Stream::Stdout };
-        out.push(Printed { service, stream, text });
-        let frames: &[&str] = match service {
-            3 => &JAVA_FRAMES,
-            1 => &PYTHON_FRAMES,
-            _ => &[],
-        };
-        if severity == "error" {
-            for frame in frames {
-                let text = format!("{frame} {}", self.number(service, "seq="));
-                out.push(Printed { service, stream, text });
+    /// Closes: no more visitors, then what is under way ends, then what it had
+    /// to say is sent.
+    pub async fn stop(self) -> Result<Sold> {
+        for handles in [&self.visitors, &self.counters, &self.exporters] {
+            handles.shutdown.begin();
+            let pending = handles.tasks.join(STOP_DEADLINE).await;
+            if let Some(failure) = handles.tasks.failure() {
+                bail!("the shop failed: {failure}");
+            }
+            if !pending.is_empty() {
+                bail!("the shop does not close: {pending:?} still run");
             }
         }
-    }
-
-    fn number(&mut self, service: usize, prefix: &str) -> String {
-        self.numbers[service] += 1;
-        format!("{prefix}{}-{}", SERVICES[service], self.numbers[service])
-    }
-
-    fn severity(&mut self) -> &'static str {
-        match self.random.random_range(0..1000) {
-            0..8 => "error",
-            8..40 => "warn",
-            40..880 => "info",
-            _ => "debug",
+        let mut printed = Emitted::default();
+        let mut breaker_opened = 0;
+        for service in &self.services {
+            printed += service.printed();
+            breaker_opened += service.breaker_opened();
         }
-    }
-
-    fn message(&mut self, severity: &str) -> String {
-        let order = self.skewed(90_000);
-        match (severity, self.random.random_range(0..6)) {
-            ("error", 0..3) => format!("order {order} failed: connection refused by upstream payment:8443"),
-            ("error", _) => format!("cannot reserve stock for order {order}: deadline exceeded"),
-            ("warn", _) => format!("slow response for order {order}, {} retries left", order % 4),
-            (_, 0) => format!("added item sku-{} to cart {order}", self.skewed(4_000)),
-            (_, 1) => format!("order {order} accepted"),
-            (_, 2) => format!("rendered page /product/sku-{}", self.skewed(4_000)),
-            (_, 3) => format!("payment authorised for order {order}"),
-            (_, 4) => format!("\"{}\" searched, {} results", self.word(), order % 37),
-            _ => format!("parcel {order} handed to carrier"),
-        }
-    }
-
-    fn json(&mut self, service: usize, severity: &str, now_micros: i64) -> String {
-        let mut message = self.message(severity).replace('"', "\\\"");
-        // Some lines are longer than a runtime's buffer and come in parts.
-        if self.random.random_ratio(1, 2000) {
-            message.push_str(&" lorem ipsum".repeat(3000));
-        }
-        let number = self.number(service, "");
-        format!(
-            "{{\"ts\":\"{}\",\"level\":\"{severity}\",\"service\":\"{}\",\"msg\":\"{message}\",\
-             \"trace_id\":\"{:032x}\",\"span_id\":\"{:016x}\",\"status\":{},\"duration_ms\":{:.3},\
-             \"user\":\"u{}\",\"ip\":\"10.{}.{}.{}\",\"cached\":{},\"seq\":\"{number}\"}}",
-            &cri_time(now_micros).replace("000Z", "Z"),
-            SERVICES[service],
-            self.random.random::<u128>(),
-            self.random.random::<u64>(),
-            [200, 200, 200, 201, 304, 404][self.random.random_range(0..6)],
-            self.random.random_range(0.1..250.0),
-            self.skewed(100_000),
-            self.random.random::<u8>(),
-            self.random.random::<u8>(),
-            self.random.random::<u8>(),
-            self.random.random::<bool>(),
-        )
-    }
-
-    fn logfmt(&mut self, service: usize, severity: &str) -> String {
-        let message = self.message(severity).replace('"', "'");
-        let number = self.number(service, "seq=");
-        let took = self.random.random_range(1..900);
-        format!("level={severity} msg=\"{message}\" took={took}ms user=u{} {number}", self.skewed(100_000))
-    }
-
-    fn plain(&mut self, service: usize, severity: &str, now_micros: i64) -> String {
-        let message = self.message(severity);
-        let time = cri_time(now_micros);
-        let number = self.number(service, "seq=");
-        format!(
-            "{} {},{} {:<5} [worker-{}] {message} {number}",
-            &time[..10],
-            &time[11..19],
-            &time[20..23],
-            severity.to_uppercase(),
-            self.random.random_range(1..9),
-        )
-    }
-
-    /// A number below `count`, small ones far more often: about Zipf's law.
-    fn skewed(&mut self, count: u32) -> u32 {
-        let exponent: f64 = self.random.random();
-        (f64::from(count).powf(exponent) - 1.0) as u32
-    }
-
-    fn word(&mut self) -> &'static str {
-        const WORDS: [&str; 8] = ["boots", "tent", "lamp", "rope", "stove", "map", "kettle", "sleeping bag"];
-        WORDS[self.random.random_range(0..WORDS.len())]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn every_line_has_a_number_of_its_own_and_a_seed_repeats_itself() {
-        let print = |seed| {
-            let mut shop = Shop::new(seed);
-            let mut out = Vec::new();
-            for n in 0..3000 {
-                shop.print(n, &mut out);
-            }
-            out
-        };
-        let lines = print(1);
-        let key = |line: &Printed| {
-            let (_, rest) = line.text.rsplit_once("seq").expect("a number");
-            rest.trim_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
-        };
-        assert_eq!(lines.iter().map(key).collect::<HashSet<_>>().len(), lines.len());
-        assert!(lines.iter().all(|line| !line.text.contains('\n')));
-        assert!(lines.iter().any(|line| line.text.len() > 16 * 1024), "no long line");
-        let again = print(1);
-        assert!(lines.iter().zip(&again).all(|(a, b)| a.text == b.text));
-        assert!(lines.iter().zip(&print(2)).any(|(a, b)| a.text != b.text));
+        let (traces, unsent) = self.ledger.close();
+        Ok(Sold { printed, traces, unsent, breaker_opened })
     }
 }

@@ -1,65 +1,41 @@
-//! Writes what the shop prints into container logs, at a steady rate, and
-//! rotates them.
+//! Writes chatter into container logs, at a steady rate.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use weir_runtime::{Clock, Handles};
 
-use super::cri_time;
-use super::shop::{Printed, SERVICES, Shop, Stream};
-
-/// A log is renamed at this size; small, so that a short demo rotates too.
-const ROTATE_BYTES: u64 = 512 * 1024;
-
-/// Renamed logs that are kept. Who reads a log has them all open long before.
-const KEPT: usize = 20;
-
-/// A container runtime splits lines at its buffer's size.
-const PART_BYTES: usize = 16 * 1024;
+use super::chatter::{Chatter, Printed, SERVICES};
+use super::container::{ContainerLog, Emitted, pod};
 
 /// How often lines are written.
 const TICK: Duration = Duration::from_millis(10);
 
-/// A running shop.
+/// Services that chatter.
 #[derive(Debug)]
 pub struct Workload {
     emitted: Arc<Mutex<Emitted>>,
     handles: Handles,
 }
 
-/// What was written so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Emitted {
-    /// Lines, each with a number of its own.
-    pub lines: u64,
-    /// Bytes of the files.
-    pub bytes: u64,
-    /// Files renamed.
-    pub rotations: u64,
-}
-
 impl Workload {
     /// Starts printing below `root`, one pod per service, `rate` lines a second
     /// over all of them.
     pub fn start(root: &Path, seed: u64, rate: u32, parent: &Handles) -> Result<Self> {
-        let mut random = SmallRng::seed_from_u64(seed);
+        // Not the seed itself: the shop names its pods by that.
+        let mut random = SmallRng::seed_from_u64(seed.wrapping_add(1));
         let mut logs = Vec::new();
         for service in SERVICES {
-            let pod = format!("shop_{service}-{:08x}_{}", random.random::<u32>(), uid(&mut random));
-            logs.push(ContainerLog::open(root.join(pod).join(service).join("0.log"))?);
+            logs.push(ContainerLog::open(root.join(pod(service, &mut random)).join(service).join("0.log"))?);
         }
-        let handles = parent.child("shop");
+        let handles = parent.child("chatter");
         let emitted: Arc<Mutex<Emitted>> = Arc::default();
         let (shutdown, clock, counted) = (handles.shutdown.clone(), handles.clock.clone(), emitted.clone());
-        let mut shop = Shop::new(seed);
+        let mut chatter = Chatter::new(seed);
         handles.tasks.spawn("print", async move {
             let mut due = 0.0;
             let mut ticks = tokio::time::interval(TICK);
@@ -68,14 +44,12 @@ impl Workload {
                 ticks.tick().await;
                 due += f64::from(rate) * TICK.as_secs_f64();
                 while due >= 1.0 {
-                    shop.print(clock.now_micros(), &mut printed);
+                    chatter.print(clock.now_micros(), &mut printed);
                     due -= printed.len() as f64;
                     let wrote = write(&mut logs, &printed, &clock)?;
                     printed.clear();
                     let mut sum = counted.lock().unwrap_or_else(PoisonError::into_inner);
-                    sum.lines += wrote.lines;
-                    sum.bytes += wrote.bytes;
-                    sum.rotations += wrote.rotations;
+                    *sum += wrote;
                 }
             }
             Ok(())
@@ -102,83 +76,15 @@ impl Workload {
 fn write(logs: &mut [ContainerLog], printed: &[Printed], clock: &Clock) -> std::io::Result<Emitted> {
     let mut wrote = Emitted::default();
     for line in printed {
-        let log = &mut logs[line.service];
-        wrote.bytes += log.write(line, clock.now_micros())?;
-        wrote.lines += 1;
-        if log.bytes >= ROTATE_BYTES {
-            log.rotate(clock.now_micros())?;
-            wrote.rotations += 1;
-        }
+        wrote += logs[line.service].write(line.stream, &line.text, clock.now_micros())?;
     }
     Ok(wrote)
 }
 
-/// One container's log, as a runtime writes it.
-#[derive(Debug)]
-struct ContainerLog {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    rotated: VecDeque<PathBuf>,
-}
-
-impl ContainerLog {
-    fn open(path: PathBuf) -> Result<Self> {
-        let dir = path.parent().context("a log lies in a directory")?;
-        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        let file = create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path, file, bytes: 0, rotated: VecDeque::new() })
-    }
-
-    fn write(&mut self, line: &Printed, now_micros: i64) -> std::io::Result<u64> {
-        let time = cri_time(now_micros);
-        let stream = match line.stream {
-            Stream::Stdout => "stdout",
-            Stream::Stderr => "stderr",
-        };
-        let mut text = Vec::with_capacity(line.text.len() + 64);
-        let mut parts = line.text.as_bytes().chunks(PART_BYTES).peekable();
-        while let Some(part) = parts.next() {
-            let tag = if parts.peek().is_some() { 'P' } else { 'F' };
-            write!(text, "{time} {stream} {tag} ")?;
-            text.extend_from_slice(part);
-            text.push(b'\n');
-        }
-        self.file.write_all(&text)?;
-        self.bytes += text.len() as u64;
-        Ok(text.len() as u64)
-    }
-
-    /// Renames the log and begins the next; the oldest renamed ones go, as a
-    /// node's kubelet lets them go.
-    fn rotate(&mut self, now_micros: i64) -> std::io::Result<()> {
-        let time: String = cri_time(now_micros).chars().filter(char::is_ascii_digit).collect();
-        let mut renamed = self.path.as_os_str().to_owned();
-        renamed.push(format!(".{}-{}", &time[..8], &time[8..]));
-        fs::rename(&self.path, &renamed)?;
-        self.file = create(&self.path)?;
-        self.bytes = 0;
-        self.rotated.push_back(renamed.into());
-        while self.rotated.len() > KEPT {
-            if let Some(oldest) = self.rotated.pop_front() {
-                fs::remove_file(oldest)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn create(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().append(true).create_new(true).open(path)
-}
-
-fn uid(random: &mut SmallRng) -> String {
-    let hex = format!("{:032x}", random.random::<u128>());
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[tokio::test]

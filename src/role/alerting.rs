@@ -33,9 +33,13 @@ impl Alerting {
         // Here, too: an alerting of its own must not run on a search that the
         // ingesters refuse.
         rules::check(config)?;
+        let mut own = config.alerting.clone();
+        if own.external_url.is_empty() {
+            own.external_url.clone_from(&url);
+        }
         let source = Arc::new(HttpSource::new(&url)?);
         let dir = config.paths().alerting();
-        let alerting = weir_alerting::start(&config.alerting, rules, source, &dir, handles.clone()).await?;
+        let alerting = weir_alerting::start(&own, rules, source, &dir, handles.clone()).await?;
         Ok(Self { alerting, handles })
     }
 

@@ -23,18 +23,17 @@ pub async fn run(config: Config) -> Result<()> {
     let paths = config.paths();
     let catalog = stores::catalog_read_only(&config).await?;
     let objects = stores::objects(&config)?.object_store();
-    let config_of_stores = config.clone();
     let live = Arc::new(ClusterLive::new(catalog.clone()));
-    let engine = Arc::new(Engine::new(config.query, catalog, objects, live, paths.spill(), &handles)?);
+    let engine = Arc::new(Engine::new(config.query.clone(), catalog, objects, live, paths.spill(), &handles)?);
     let listener = Listener::unix(&paths.worker_socket()).await?;
     // Who only reads the catalog cannot settle; another query service will.
-    match stores::catalog(&config_of_stores).await {
+    match stores::catalog(&config).await {
         Ok(catalog) => {
             let settle = weir_query::settle(engine.clone(), catalog, handles.clone());
             handles.tasks.spawn("settle", settle);
         }
         Err(error) => {
-            tracing::warn!(error = %format!("{error:#}"), "calls between services are not settled here")
+            tracing::warn!(error = %format!("{error:#}"), "calls between services are not settled here");
         }
     }
     let router = weir_query::router(engine).merge(admin::router(Vec::new(), handles.metrics.clone()));

@@ -1,12 +1,19 @@
-//! The demo reconciles what it wrote with what is stored.
+//! The demo reconciles what it wrote, sent and told with what is there.
 
-use std::process::Command;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
+use weir::http::Client;
 use weir_storage::catalog::postgres::server::PostgresServer;
 use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
 
-use crate::harness::{topics, weir};
+use crate::harness::{eventually, topics, weir};
 
 #[test]
 fn the_demo_loses_and_doubles_nothing() {
@@ -27,14 +34,94 @@ fn the_demo_loses_and_doubles_nothing() {
         "{report}"
     );
     assert!(report["wall_s"].is_number(), "{report}");
+    let traces = &report["traces"];
+    assert!(traces["emitted"].as_u64().expect("a count") > 30, "{report}");
+    assert_eq!((&traces["emitted"], &traces["incomplete"]), (&traces["complete"], &json!(0)), "{report}");
+    assert_eq!(report["traces_complete"], traces["complete"], "{report}");
+    let alerts = &report["alerts"];
+    assert!(alerts["webhooks"].as_u64() > Some(0) && alerts["mails"].as_u64() > Some(0), "{report}");
+    assert!(report["alerts_delivered"].as_u64() >= Some(2), "{report}");
+    assert!(report["breaker_opened"].as_u64() > Some(0), "{report}");
+}
+
+/// The calls that the shop's code makes.
+const CALLS: [(&str, &str); 12] = [
+    ("cart", "catalog"),
+    ("cart", "redis"),
+    ("catalog", "inventory"),
+    ("catalog", "postgres"),
+    ("checkout", "cart"),
+    ("checkout", "inventory"),
+    ("checkout", "payment"),
+    ("checkout", "shipping"),
+    ("frontend", "cart"),
+    ("frontend", "catalog"),
+    ("frontend", "checkout"),
+    ("payment", "card-issuer"),
+];
+
+#[test]
+fn the_demo_shows_its_shop_and_a_terminals_interrupt_ends_and_removes_it() {
+    // A group of its own, as a terminal gives to a command.
+    let mut demo = weir()
+        .args(["demo", "--listen", "127.0.0.1:0", "--rate", "100"])
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut said = BufReader::new(demo.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let first = said.next().expect("a first line");
+    let (_, url) = first.rsplit_once(' ').expect("a URL");
+    let logs = said.find(|line| line.contains("containers' logs lie below")).expect("where the logs lie");
+    let (_, dir) = logs.rsplit_once(' ').expect("a path");
+    assert!(Path::new(dir).is_dir(), "{dir}");
+    let told = said.find(|line| line.starts_with("the operator is told")).expect("the operator is told");
+    assert!(told.contains("payment declined"), "{told}");
+
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let client = Client::new(url).expect("a URL");
+    let ask = |path: &str| {
+        let answer =
+            runtime.block_on(client.get(path, "application/json")).map_err(|error| error.to_string())?;
+        answer.json().map_err(|error| error.to_string())
+    };
+    let expected: BTreeSet<_> = CALLS.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
+    eventually("the graph is that of the code", || {
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        let links = ask(&format!("/api/v2/dependencies?endTs={now_ms}&lookback=600000"))?;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let links = links.as_array().ok_or(links.to_string())?;
+        let found: BTreeSet<_> =
+            links.iter().map(|link| (text(&link["parent"]), text(&link["child"]))).collect();
+        if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+    });
+    let rows = runtime.block_on(client.rows(
+        "SELECT count(DISTINCT service_name) FROM spans WHERE trace_id IN \
+         (SELECT trace_id FROM logs WHERE service_name = 'payment' AND trace_id IS NOT NULL)",
+    ));
+    let services = rows.expect("an answer")[0][0].as_u64().expect("a count");
+    assert!(services >= 5, "a line of payment leads to a trace of {services} services");
+    let metrics = runtime.block_on(client.rows(
+        "SELECT count(DISTINCT metric) FROM metrics WHERE metric IN \
+         ('http.server.request.duration', 'circuit_breaker.state', 'http.server.errors')",
+    ));
+    assert_eq!(metrics.expect("an answer")[0][0], 3);
+
+    let group = Pid::from_raw(i32::try_from(demo.id()).expect("a process id")).expect("not 0");
+    kill_process_group(group, Signal::INT).expect("it can be told");
+    for _ in said {}
+    let output = demo.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(!Path::new(dir).exists(), "{dir} is still there");
 }
 
 #[test]
-fn the_demo_as_five_processes_on_kafka_and_postgres_counts_clean() {
+fn the_demo_as_six_processes_on_kafka_and_postgres_counts_clean() {
     let kafka = KafkaServer::start(KafkaOptions::default());
     let postgres = PostgresServer::start();
     let output = weir()
-        .args(["demo", "--split", "--for", "8s", "--json", "--listen", "127.0.0.1:0"])
+        .args(["demo", "--split", "--for", "9s", "--json", "--listen", "127.0.0.1:0"])
         .args(["--kafka", &kafka.brokers(), "--postgres", &postgres.url()])
         .output()
         .expect("runs");
@@ -46,6 +133,8 @@ fn the_demo_as_five_processes_on_kafka_and_postgres_counts_clean() {
     assert!(logs["emitted"].as_u64().is_some_and(|lines| lines > 1000), "{report}");
     assert_eq!(logs["emitted"], logs["stored"]);
     assert!(report["freshness_ms"]["p50"].is_u64(), "{report}");
+    assert!(report["traces_complete"].as_u64() > Some(30), "{report}");
+    assert!(report["alerts_delivered"].as_u64() >= Some(2), "{report}");
     // It leaves nothing behind.
     let topics = topics(&kafka.brokers());
     assert!(topics.iter().all(|topic| !topic.starts_with("weir")), "{topics:?}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use weir_runtime::Handles;
 
 use crate::demo::cri_time;
@@ -16,6 +16,9 @@ use crate::http::Client;
 /// Pause between two questions, and between an answer and the next probe.
 const PAUSE: Duration = Duration::from_millis(10);
 const BETWEEN: Duration = Duration::from_millis(100);
+
+/// How long questions may fail.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes probe lines and watches them arrive.
 #[derive(Debug)]
@@ -68,10 +71,16 @@ impl Probe {
                      AND timestamp >= to_timestamp_micros({since}) AND body = 'probe seq=probe-{number}'"
                 );
                 loop {
-                    let rows = client.rows(&question).await.context("the probe's question")?;
-                    if rows[0][0] == 1 {
-                        found.lock().unwrap_or_else(PoisonError::into_inner).took.push(written.elapsed());
-                        break;
+                    match client.rows(&question).await {
+                        Ok(rows) if rows[0][0] == 1 => {
+                            found.lock().unwrap_or_else(PoisonError::into_inner).took.push(written.elapsed());
+                            break;
+                        }
+                        // Who is asked may be starting anew; not for long.
+                        Err(error) if written.elapsed() > PATIENCE => {
+                            return Err(error.context("the probe's question").into());
+                        }
+                        Ok(_) | Err(_) => {}
                     }
                     if shutdown.has_begun() {
                         break;

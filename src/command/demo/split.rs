@@ -26,10 +26,11 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const PARTITIONS: u32 = 4;
 
 /// What is started, in order; stopped in reverse.
-const NODES: [(&str, &str); 5] = [
+const NODES: [(&str, &str); 6] = [
     ("ingest-1", "ingest"),
     ("ingest-2", "ingest"),
     ("query-1", "query"),
+    ("alerting", "alerting"),
     ("query-2", "query"),
     ("agent", "agent"),
 ];
@@ -40,11 +41,12 @@ pub(super) struct Split {
     shared: Box<Config>,
     parts: Vec<Handles>,
     queries: Vec<SocketAddr>,
+    agent: Option<SocketAddr>,
 }
 
 impl Split {
-    /// Starts an agent, two ingesters and two query services, and waits until
-    /// each of them serves.
+    /// Starts an agent, two ingesters, two query services and alerting, and
+    /// waits until each of them serves.
     pub(super) async fn start(dir: &Path, kafka: &str, postgres: &str, config: &Config) -> Result<Self> {
         let run = FileId::generate().to_string().to_lowercase();
         let mut shared = config.clone();
@@ -55,7 +57,8 @@ impl Split {
         shared.log.topic_prefix = format!("weir-demo-{run}");
         shared.log.partitions = PARTITIONS;
         shared.log.kafka.brokers = kafka.to_owned();
-        let mut split = Self { shared: Box::new(shared.clone()), parts: Vec::new(), queries: Vec::new() };
+        let mut split =
+            Self { shared: Box::new(shared.clone()), parts: Vec::new(), queries: Vec::new(), agent: None };
         for (name, role) in NODES {
             let data = dir.join(name);
             let own = Config { data: data.clone(), ..shared.clone() };
@@ -68,8 +71,14 @@ impl Split {
             let address = appears(&data.join("run").join(format!("{role}.addr"))).await;
             let address =
                 address.with_context(|| format!("{name} does not start; its messages are above"))?;
-            if role == "query" {
-                split.queries.push(address);
+            match role {
+                "query" => {
+                    shared.alerting.query_url = format!("http://{address}");
+                    split.queries.push(address);
+                }
+                "alerting" => shared.alerting.url = format!("http://{address}"),
+                "agent" => split.agent = Some(address),
+                _ => {}
             }
         }
         Ok(split)
@@ -78,6 +87,11 @@ impl Split {
     /// Where each query service answers.
     pub(super) fn urls(&self) -> Vec<String> {
         self.queries.iter().map(|address| format!("http://{address}")).collect()
+    }
+
+    /// Where spans are sent.
+    pub(super) fn agent_url(&self) -> String {
+        self.agent.map(|address| format!("http://{address}")).unwrap_or_default()
     }
 
     /// Ends when a process failed for good.
