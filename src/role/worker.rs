@@ -24,7 +24,8 @@ pub async fn run(config: Config) -> Result<()> {
     let catalog = stores::catalog_read_only(&config).await?;
     let objects = stores::objects(&config)?.object_store();
     let live = Arc::new(ClusterLive::new(catalog.clone()));
-    let engine = Arc::new(Engine::new(config.query.clone(), catalog, objects, live, paths.spill(), &handles)?);
+    let engine =
+        Arc::new(Engine::new(config.query.clone(), catalog, objects, live, paths.spill(), &handles)?);
     let listener = Listener::unix(&paths.worker_socket()).await?;
     // Who only reads the catalog cannot settle; another query service will.
     match stores::catalog(&config).await {
