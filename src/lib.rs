@@ -8,4 +8,6 @@ pub mod config;
 pub mod demo;
 pub mod http;
 pub mod node;
+#[cfg(feature = "query")]
+pub mod page;
 pub mod role;

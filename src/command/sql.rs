@@ -94,7 +94,10 @@ fn cell(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let shown = |c: char| if c.is_control() || turns(c) { c.escape_default().collect() } else { vec![c] };
+    text.chars().flat_map(shown).collect()
 }
 
 #[cfg(test)]
@@ -105,7 +108,7 @@ mod tests {
     fn a_table_is_aligned_and_harmless() {
         let answer = serde_json::json!({
             "columns": [{"name": "a"}, {"name": "long name"}],
-            "rows": [["x\u{1b}[31m\n", 1], [null, "y"]],
+            "rows": [["x\u{1b}[31m\n\u{202e}", 1], [null, "y"]],
             "complete_until": "2026-01-01T00:00:00Z",
             "held_by": ["agent 7"],
         });
@@ -114,7 +117,7 @@ mod tests {
         let expected = "\
 a              long name
 -------------  ---------
-x\\u{1b}[31m\\n  1
+x\\u{1b}[31m\\n\\u{202e}  1
                y
 (2 rows, complete until 2026-01-01T00:00:00Z)
 held back by: agent 7

@@ -69,13 +69,14 @@ impl Query {
         })
     }
 
-    /// Everything below `/api/` is the worker's, but that spans are posted to
-    /// an agent where they are also asked for.
+    /// The page, and everything below `/api/`, which is the worker's; but spans
+    /// are posted to an agent where they are also asked for.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/api/{*path}", any(pass_on))
             .route("/api/v2/spans", get(pass_on))
             .with_state(self.worker.clone())
+            .merge(crate::page::router())
     }
 
     /// Told when it has ended by itself, which only a failure makes it do.

@@ -1,19 +1,15 @@
 //! The demo reconciles what it wrote, sent and told with what is there.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
-use weir::http::Client;
 use weir_storage::catalog::postgres::server::PostgresServer;
 use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
 
-use crate::harness::{eventually, topics, weir};
+use crate::harness::{Demo, eventually, topics, weir};
 
 #[test]
 fn the_demo_loses_and_doubles_nothing() {
@@ -62,56 +58,35 @@ const CALLS: [(&str, &str); 12] = [
 
 #[test]
 fn the_demo_shows_its_shop_and_a_terminals_interrupt_ends_and_removes_it() {
-    // A group of its own, as a terminal gives to a command.
-    let mut demo = weir()
-        .args(["demo", "--listen", "127.0.0.1:0", "--rate", "100"])
-        .process_group(0)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let mut said = BufReader::new(demo.stdout.take().expect("its output")).lines().map_while(Result::ok);
-    let first = said.next().expect("a first line");
-    let (_, url) = first.rsplit_once(' ').expect("a URL");
-    let logs = said.find(|line| line.contains("containers' logs lie below")).expect("where the logs lie");
+    let mut demo = Demo::start(&["--rate", "100"]);
+    let logs = demo.wait_until_said("containers' logs lie below");
     let (_, dir) = logs.rsplit_once(' ').expect("a path");
     assert!(Path::new(dir).is_dir(), "{dir}");
-    let told = said.find(|line| line.starts_with("the operator is told")).expect("the operator is told");
-    assert!(told.contains("payment declined"), "{told}");
+    demo.wait_until_said("the operator is told: firing PaymentDeclined");
 
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let client = Client::new(url).expect("a URL");
-    let ask = |path: &str| {
-        let answer =
-            runtime.block_on(client.get(path, "application/json")).map_err(|error| error.to_string())?;
-        answer.json().map_err(|error| error.to_string())
-    };
     let expected: BTreeSet<_> = CALLS.into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
     eventually("the graph is that of the code", || {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
-        let links = ask(&format!("/api/v2/dependencies?endTs={now_ms}&lookback=600000"))?;
+        let (_, links) = demo.get(&format!("/api/v2/dependencies?endTs={now_ms}&lookback=600000"))?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let links = links.as_array().ok_or(links.to_string())?;
         let found: BTreeSet<_> =
             links.iter().map(|link| (text(&link["parent"]), text(&link["child"]))).collect();
         if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
     });
-    let rows = runtime.block_on(client.rows(
+    let rows = demo.rows(
         "SELECT count(DISTINCT service_name) FROM spans WHERE trace_id IN \
          (SELECT trace_id FROM logs WHERE service_name = 'payment' AND trace_id IS NOT NULL)",
-    ));
-    let services = rows.expect("an answer")[0][0].as_u64().expect("a count");
+    );
+    let services = rows[0][0].as_u64().expect("a count");
     assert!(services >= 5, "a line of payment leads to a trace of {services} services");
-    let metrics = runtime.block_on(client.rows(
+    let metrics = demo.rows(
         "SELECT count(DISTINCT metric) FROM metrics WHERE metric IN \
          ('http.server.request.duration', 'circuit_breaker.state', 'http.server.errors')",
-    ));
-    assert_eq!(metrics.expect("an answer")[0][0], 3);
+    );
+    assert_eq!(metrics[0][0], 3);
 
-    let group = Pid::from_raw(i32::try_from(demo.id()).expect("a process id")).expect("not 0");
-    kill_process_group(group, Signal::INT).expect("it can be told");
-    for _ in said {}
-    let output = demo.wait_with_output().expect("it ends");
+    let output = demo.interrupt();
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     assert!(!Path::new(dir).exists(), "{dir} is still there");
 }

@@ -2,6 +2,7 @@
 //! wait for.
 
 mod cluster;
+mod demo;
 mod files;
 mod inbox;
 mod node;
@@ -12,11 +13,12 @@ mod sdk;
 mod wait;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use demo::Demo;
 pub(crate) use files::{Scratch, append};
 pub(crate) use inbox::{Hook, MailServer};
 pub(crate) use node::{Node, Role, weir};
 pub(crate) use observer::{Lines, Observer};
 pub(crate) use producer::{Found, add_partitions, messages, produce, topics};
 pub(crate) use pushes::Pushes;
-pub(crate) use sdk::Sdk;
+pub(crate) use sdk::{Sdk, browser};
 pub(crate) use wait::{eventually, seed};

@@ -15,6 +15,7 @@ mod demo;
 mod harness;
 mod layers;
 mod limits;
+mod page;
 mod poison;
 mod receive;
 mod roles;

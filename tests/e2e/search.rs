@@ -39,6 +39,12 @@ fn words_fields_and_times_find_the_newest_first() {
     assert_eq!(bodies(&node, "end=2026-01-01T00:00:02Z"), ["Payment accepted"]);
     assert_eq!(bodies(&node, "start=2026-01-01T00:00:02Z"), ["payments are slow", "payment refused"]);
     assert_eq!(bodies(&node, "query=absent"), Vec::<String>::new());
+    let drawn = node.get("/api/v1/logs/histogram?start=2026-01-01T00:00:00Z&end=2026-01-01T00:00:10Z&step=5");
+    let drawn = drawn.expect("the front answers").json().expect("JSON");
+    let bars = serde_json::json!([
+        { "timestamp": "2026-01-01T00:00:00.000000Z", "counts": { "error": 1, "info": 1, "warn": 1 } },
+    ]);
+    assert_eq!((&drawn["step_s"], &drawn["buckets"]), (&serde_json::json!(5), &bars), "{drawn}");
     let wrong = node.get("/api/v1/sql").expect("the front answers");
     assert_eq!(wrong.status.as_u16(), 405);
     assert_eq!(wrong.json().expect("an error is JSON")["error"]["code"], "wrong_method");

@@ -10,6 +10,8 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
 use weir_proto::model::TenantId;
@@ -81,12 +83,16 @@ pub(super) async fn answer(
     let mut batches = answer.batches;
     let mut buckets: BTreeMap<i64, BTreeMap<String, i64>> = BTreeMap::new();
     while let Some(batch) = batches.try_next().await? {
-        let times = batch.column(0).as_primitive_opt::<TimestampMicrosecondType>();
-        let severities = batch.column(1).as_string_opt::<i32>();
-        let counts = batch.column(2).as_primitive_opt::<Int64Type>();
-        let (Some(times), Some(severities), Some(counts)) = (times, severities, counts) else {
-            return Err(QueryError::internal("rows are counted in other types"));
+        // DataFusion counts date_bin in nanoseconds, whatever it is given.
+        let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+        let column = |index: usize, kind: &DataType| {
+            cast(batch.column(index), kind).map_err(|error| QueryError::internal(error.to_string()))
         };
+        let (times, severities) = (column(0, &micros)?, column(1, &DataType::Utf8)?);
+        let (times, severities) =
+            (times.as_primitive::<TimestampMicrosecondType>(), severities.as_string::<i32>());
+        let counts = column(2, &DataType::Int64)?;
+        let counts = counts.as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             let bucket = buckets.entry(times.value(row)).or_default();
             *bucket.entry(severities.value(row).to_owned()).or_default() += counts.value(row);

@@ -34,7 +34,8 @@ impl Sdk {
             Self::Node => {
                 static NODE: OnceLock<PathBuf> = OnceLock::new();
                 let mut command = Command::new("node");
-                command.arg(NODE.get_or_init(install_node).join("emit.mjs"));
+                let home = NODE.get_or_init(|| install_node(&source("node"), "node"));
+                command.arg(home.join("emit.mjs"));
                 command
             }
         }
@@ -75,9 +76,18 @@ fn install_python() -> PathBuf {
     home.join("bin/python")
 }
 
-/// A directory with the program and the SDK beside it.
-fn install_node() -> PathBuf {
-    let (from, home) = (source("node"), cache("node"));
+/// A program of `tests/browser`, which drives Chromium.
+pub(crate) fn browser(program: &str) -> Command {
+    static BROWSER: OnceLock<PathBuf> = OnceLock::new();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
+    let mut command = Command::new("node");
+    command.arg(BROWSER.get_or_init(|| install_node(&from, "browser")).join(program));
+    command
+}
+
+/// A directory with the programs of `from` and the packages that they need.
+fn install_node(from: &Path, name: &str) -> PathBuf {
+    let home = cache(name);
     let wanted = from.join("package-lock.json");
     if !is_current(&home, &wanted) {
         let _ = fs::remove_dir_all(&home);
@@ -90,7 +100,12 @@ fn install_node() -> PathBuf {
             .current_dir(&home));
         keep(&home, &wanted);
     }
-    fs::copy(from.join("emit.mjs"), home.join("emit.mjs")).expect("copied");
+    for entry in fs::read_dir(from).expect("programs") {
+        let program = entry.expect("an entry").path();
+        if program.extension().is_some_and(|extension| extension == "mjs") {
+            fs::copy(&program, home.join(program.file_name().expect("a name"))).expect("copied");
+        }
+    }
     home
 }
 
