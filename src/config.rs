@@ -26,7 +26,8 @@ pub struct Config {
     /// are free: those that OTLP's and Zipkin's clients try by themselves.
     pub aliases: Vec<u16>,
     /// `HOST:PORT` under which the other processes reach this one. Empty: the
-    /// address it serves on.
+    /// address it serves on; where that is any address, the one with which this
+    /// host reaches Kafka.
     pub advertise: String,
     /// The catalog. Empty: a SQLite file in the data directory, for one host.
     /// `postgres://USER:PASSWORD@HOST/DATABASE` for several.

@@ -94,7 +94,7 @@ pub async fn start(
         }
     };
     let measured = Measured::new(&handles.metrics);
-    let origin = Origin::here(config.cluster.clone());
+    let origin = Origin::here(config.cluster.clone(), config.node.clone());
     let tasks = Tasks::new("agent", handles.shutdown.clone());
     let receivers = Receivers::start(Surroundings {
         config: &config.receive,

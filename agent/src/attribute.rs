@@ -13,6 +13,8 @@ pub(crate) struct Origin {
     pub(crate) host: Option<String>,
     /// `k8s.cluster.name`.
     pub(crate) cluster: Option<String>,
+    /// `k8s.node.name`.
+    pub(crate) node: Option<String>,
 }
 
 /// What the layout `<namespace>_<pod>_<uid>/<container>/<n>.log` says. The
@@ -26,10 +28,12 @@ struct Pod<'a> {
 }
 
 impl Origin {
-    /// This host, in `cluster` if that is configured.
-    pub(crate) fn here(cluster: Option<String>) -> Self {
-        let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        Self { host: host.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()), cluster }
+    /// This host, in `cluster` and as `node` if these are configured. In a pod
+    /// the host's own name is the pod's, so the node's goes before it.
+    pub(crate) fn here(cluster: Option<String>, node: Option<String>) -> Self {
+        let own = || fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
+        let host = node.clone().or_else(own).filter(|name| !name.is_empty());
+        Self { host, cluster, node }
     }
 
     /// The resource attributes of one stream of the file at `path`, sorted.
@@ -46,6 +50,7 @@ impl Origin {
             ("k8s.cluster.name", self.cluster.as_deref()),
             ("k8s.container.name", pod.map(|pod| pod.container)),
             ("k8s.namespace.name", pod.map(|pod| pod.namespace)),
+            ("k8s.node.name", self.node.as_deref()),
             ("k8s.pod.name", pod.map(|pod| pod.name)),
             ("k8s.pod.uid", pod.map(|pod| pod.uid)),
             ("log.file.name", Some(name.as_ref())),
@@ -138,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_resource_is_sorted_and_holds_what_is_known() {
-        let origin = Origin { host: Some("node-1".into()), cluster: Some("east".into()) };
+        let origin = Origin::here(Some("east".into()), Some("node-1".into()));
         let resource = origin.resource(Path::new("/p/shop_cart_uid/cart/0.log"), Stream::Stderr);
         let keys: Vec<_> = resource.iter().map(|(key, _)| key.as_str()).collect();
         assert!(keys.is_sorted(), "{keys:?}");
@@ -148,6 +153,7 @@ mod tests {
         assert_eq!(value("k8s.pod.name"), Some("cart"));
         assert_eq!(value("log.iostream"), Some("stderr"));
         assert_eq!(value("k8s.cluster.name"), Some("east"));
+        assert_eq!((value("k8s.node.name"), value("host.name")), (Some("node-1"), Some("node-1")));
         let plain = Origin::default().resource(Path::new("/l/web.log"), Stream::File);
         assert_eq!(plain.len(), 3, "{plain:?}");
     }

@@ -27,6 +27,9 @@ pub struct Config {
     pub tenant: TenantId,
     /// The cluster's name, sent as `k8s.cluster.name`.
     pub cluster: Option<String>,
+    /// The node's name, sent as `k8s.node.name`, and as `host.name` instead of
+    /// the host's own, which in a pod is the pod's.
+    pub node: Option<String>,
     /// A last line without newline is sent after it did not grow for this
     /// long; so is a container's line whose last part does not come.
     pub line_timeout: HumanDuration,
@@ -62,6 +65,7 @@ impl Default for Config {
             tail: Vec::new(),
             tenant: TenantId::default(),
             cluster: None,
+            node: None,
             line_timeout: HumanDuration(Duration::from_secs(1)),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),

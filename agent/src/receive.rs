@@ -242,6 +242,7 @@ fn resource(origin: &Origin, signal: Signal) -> Vec<(String, String)> {
     let attributes = [
         ("host.name", origin.host.clone()),
         ("k8s.cluster.name", origin.cluster.clone()),
+        ("k8s.node.name", origin.node.clone()),
         ("weir.source", Some(format!("receiver/{signal}"))),
     ];
     attributes.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()

@@ -12,6 +12,7 @@ mod completeness;
 mod crash;
 mod delivery;
 mod demo;
+mod deploy;
 mod grafana;
 mod harness;
 mod layers;

@@ -113,7 +113,7 @@ impl Node {
             .open(&place.stderr)
             .expect("a file for its telemetry");
         let mut command = without_settings(program);
-        command.arg(role.command()).arg("--data").arg(&data).args(["--listen", "127.0.0.1:0"]);
+        command.arg(role.command()).arg("--data").arg(&data).env("WEIR_LISTEN", "127.0.0.1:0");
         // The ports that clients try by themselves belong to nobody's test.
         command.env("WEIR_ALIASES", "[]");
         more(&mut command);

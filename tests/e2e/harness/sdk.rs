@@ -43,7 +43,7 @@ impl Sdk {
 }
 
 /// A program of `tests/clients/python`, with the packages that it needs.
-pub(super) fn python(program: &str) -> Command {
+pub(crate) fn python(program: &str) -> Command {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     let mut command = Command::new(PYTHON.get_or_init(install_python));
     command.arg(source("python").join(program));
