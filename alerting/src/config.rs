@@ -30,7 +30,7 @@ pub struct Config {
     pub smtp: SmtpConfig,
     /// Who is told of what.
     pub route: Route,
-    /// Who can be told.
+    /// Who can be told: a list, see [alerts](alerting.md).
     pub receivers: Vec<Receiver>,
 }
 
@@ -38,9 +38,9 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SmtpConfig {
-    /// Its name. Empty: no mail can be sent.
+    /// The mail server's name. Empty: no mail can be sent.
     pub host: String,
-    /// Its port.
+    /// The mail server's port.
     pub port: u16,
     /// How the connection is encrypted.
     pub tls: SmtpTls,
@@ -78,7 +78,8 @@ pub struct Route {
     pub receiver: String,
     /// How long until an alert that still fires is told again.
     pub repeat_interval: HumanDuration,
-    /// Tried in order; the first that matches takes the alert.
+    /// Receivers for some alerts, tried in order; the first that matches takes
+    /// the alert: a list, see [alerts](alerting.md).
     pub routes: Vec<SubRoute>,
 }
 

@@ -9,6 +9,7 @@ import { go, say } from "/ui/main.js";
 const RANGES = [["-15m", "15 minutes"], ["-1h", "1 hour"], ["-6h", "6 hours"], ["-24h", "24 hours"], ["-7d", "7 days"]];
 const ROWS = 50;
 const ROWS_MAX = 2000;
+const ASKED_MAX = 10000;
 const REFRESH_MS = 2000;
 
 /** What is asked: text, chips and a span of time, as the address has them. */
@@ -52,9 +53,9 @@ export function open(view, parameters) {
 
   const add = (chip) => question.chips.includes(chip) || go(question.with({ chips: [...question.chips, chip] }));
 
-  async function load(older) {
+  async function load(older, limit = ROWS) {
     const end = older ? afterOldest(rows) : question.end;
-    const asked = { query: question.search, start: question.start, end, limit: ROWS };
+    const asked = { query: question.search, start: question.start, end, limit };
     try {
       const { body, completeness } = await get("/api/v1/logs", asked, aborter.signal);
       show(doubts, say(completeness));
@@ -65,8 +66,10 @@ export function open(view, parameters) {
         rows.set(key, new LogRow(log, add));
         isNew += 1;
       }
+      // More lines of one instant than were asked for: ask for more, or the older ones are never seen.
+      if (older && isNew === 0 && body.logs.length === limit && limit < ASKED_MAX) return load(true, Math.min(limit * 4, ASKED_MAX));
       arrange();
-      const isEnd = body.logs.length < ROWS || isNew === 0;
+      const isEnd = body.logs.length < limit;
       if (older || timer === undefined) showFoot(isEnd);
     } catch (error) {
       if (error.name !== "AbortError") show(doubts, failure(error));
@@ -75,7 +78,10 @@ export function open(view, parameters) {
 
   function arrange() {
     const sorted = [...rows.values()].sort((a, b) => (a.order < b.order ? 1 : a.order > b.order ? -1 : 0));
-    for (const row of sorted.slice(ROWS_MAX)) rows.delete(row.key);
+    for (const row of sorted.slice(ROWS_MAX)) {
+      rows.delete(row.key);
+      row.element.remove();
+    }
     // What is there already stays where it is, open or not.
     let before = null;
     for (const row of sorted.slice(0, ROWS_MAX).reverse()) {
@@ -86,6 +92,7 @@ export function open(view, parameters) {
 
   function showFoot(isEnd) {
     if (rows.size === 0) show(foot, notice("", "Nothing found in this span of time. ", h("a", { href: question.with({ start: "-7d", end: "" }) }, "Look through 7 days"), question.search ? [" or ", h("a", { href: question.with({ query: "", chips: [] }) }, "show everything")] : ""));
+    else if (rows.size >= ROWS_MAX) show(foot, notice("", `The newest ${ROWS_MAX.toLocaleString("en")} lines are shown: narrow the search or its span to see others.`));
     else if (isEnd) show(foot, h("p", { class: "dim" }, `${rows.size} lines, that is all of this span.`));
     else show(foot, h("button", { click: () => load(true) }, "Older lines"));
   }

@@ -71,7 +71,8 @@ async function zoom() {
 async function lineToTrace() {
   await page.goto(url);
   await search(`service_name:payment "payment declined"`);
-  await page.locator(".log-line").first().click();
+  // The newest one's trace may still be on its way.
+  await page.locator(".log-line").last().click();
   await picture("line");
   await page.click(".to-trace");
   await page.waitForURL(/\/trace\/[0-9a-f]{32}$/);
@@ -129,7 +130,7 @@ async function delivery() {
 /** A host's clock is off: its spans are shown where they belong, and it is said. */
 async function skew() {
   await page.goto(`${url}/traces?serviceName=shipping`);
-  await page.locator("tbody a").first().click();
+  await page.locator("tbody a").last().click();
   await page.waitForSelector(".span-row .badge:has-text('adjusted by')");
   await picture("trace-adjusted");
   const late = () => page.locator(".track rect").evaluateAll((bars) => bars.filter((bar) => parseFloat(bar.getAttribute("x")) > 100).length);

@@ -23,7 +23,7 @@ fn read(name: &str) -> String {
 /// The documents of a YAML file.
 fn yaml(name: &str) -> Vec<Value> {
     let text = read(name);
-    let documents = text.split("\n---\n").map(|one| serde_saphyr::from_str(one));
+    let documents = text.split("\n---\n").map(serde_saphyr::from_str);
     documents.map(|one| one.unwrap_or_else(|error| panic!("{name}: {error}"))).collect()
 }
 
@@ -195,7 +195,7 @@ fn the_processes_of_compose_store_lines_and_tell_of_them() {
         let service = &compose["services"][name];
         let data = scratch.path(&format!("{name}-{instance}"));
         let place = Place { data, stderr: scratch.path(&format!("{name}-{instance}.stderr")) };
-        let node = Node::start_at(&place, role, |process| {
+        Node::start_at(&place, role, |process| {
             for (variable, value) in service["environment"].as_object().expect("variables") {
                 let value = match variable.as_str() {
                     // The first has the port that the others know; all serve on any address.
@@ -206,8 +206,7 @@ fn the_processes_of_compose_store_lines_and_tell_of_them() {
             }
             let words = service["command"].as_array().expect("a command").iter().skip(1);
             process.args(words.map(|word| here(word.as_str().expect("text"))));
-        });
-        node
+        })
     };
     let nodes = [
         start("ingest", Role::Ingest, 0),

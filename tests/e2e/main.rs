@@ -13,6 +13,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod deploy;
+mod docs;
 mod grafana;
 mod harness;
 mod layers;

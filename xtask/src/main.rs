@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 cargo xtask test [--fast]                 check everything; --fast leaves the slow steps out, by name
+cargo xtask reference                     write docs/configuration.md from the code
 cargo xtask bench [NAME]... [--json]      measure; --json prints one object per figure
 cargo xtask bench --list                  the figures, their units and goals";
 
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["test"] => test::run(test::Extent::Everything),
         ["test", "--fast"] => test::run(test::Extent::Fast),
+        ["reference"] => reference(),
         ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -32,4 +34,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The page is written by the test that holds it to the code.
+fn reference() -> Result<(), String> {
+    let mut cargo = place::cargo();
+    cargo.args(["test", "--workspace", "the_reference_is_what_the_code_says"]);
+    let status = cargo.env("WEIR_WRITE_REFERENCE", "1").status().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(format!("the page could not be written: {status}")) }
 }

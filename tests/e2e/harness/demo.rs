@@ -65,9 +65,14 @@ impl Demo {
         assert!(answer.status.is_success(), "{path}: {}", answer.text());
     }
 
-    /// The rows of a statement.
+    /// The rows of a statement, which must be answered.
     pub(crate) fn rows(&self, statement: &str) -> Vec<Vec<serde_json::Value>> {
-        self.runtime.block_on(self.client.rows(statement)).expect("an answer")
+        self.try_rows(statement).expect("an answer")
+    }
+
+    /// The rows of a statement, or what Weir has against it.
+    pub(crate) fn try_rows(&self, statement: &str) -> Result<Vec<Vec<serde_json::Value>>, String> {
+        self.runtime.block_on(self.client.rows(statement)).map_err(|error| format!("{error:#}"))
     }
 
     /// What Ctrl-C does, and what is left to read when it has ended.
