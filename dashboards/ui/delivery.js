@@ -63,5 +63,6 @@ function laneList(rows) {
 
 function sourceList(rows) {
   const row = (source) => h("tr", {}, h("td", { class: "mono" }, foreign(source.log_file_path ?? source.source_id, 160)), h("td", {}, source.log_file_path ? Number(source.to_byte - source.from_byte).toLocaleString("en") : "pushed"), h("td", {}, source.ranges > 1 ? h("span", { class: "badge bad" }, `${source.ranges} ranges`) : "whole"), h("td", {}, ago(source.last_observed)), h("td", {}, ago(source.committed_at)));
-  return rows.length ? [h("h2", {}, "Sources"), table(["Source", "Bytes", "Covered", "Last read", "Stored"], rows.map(row))] : null;
+  if (rows.length === 0) return h("p", { class: "dim" }, "No source is stored yet: what came is live, and becomes files within half a minute (ingest.flush_interval).");
+  return [h("h2", {}, "Sources"), table(["Source", "Bytes", "Covered", "Last read", "Stored"], rows.map(row))];
 }
