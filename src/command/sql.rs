@@ -115,10 +115,10 @@ mod tests {
         let mut out = Vec::new();
         print_table(&mut out, &answer).unwrap();
         let expected = "\
-a              long name
--------------  ---------
+a                      long name
+---------------------  ---------
 x\\u{1b}[31m\\n\\u{202e}  1
-               y
+                       y
 (2 rows, complete until 2026-01-01T00:00:00Z)
 held back by: agent 7
 ";

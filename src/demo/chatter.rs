@@ -172,7 +172,7 @@ mod tests {
         let print = |seed| {
             let mut shop = Chatter::new(seed);
             let mut out = Vec::new();
-            for n in 0..9000 {
+            for n in 0..40_000 {
                 shop.print(n, &mut out);
             }
             out
