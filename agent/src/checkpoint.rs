@@ -35,6 +35,7 @@ use weir_proto::model::{AgentId, SourceId};
 use crate::StartError;
 use crate::frame::{Cut, Format, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
+use crate::join::Modes;
 use journal::Journal;
 
 /// Names a file's incarnation within the checkpoint.
@@ -72,6 +73,9 @@ pub(crate) struct Entry {
     /// The cuts that a replay needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) cuts: Vec<Cut>,
+    /// How its lines are joined.
+    #[serde(default)]
+    pub(crate) multiline: Modes,
     /// Since when no such file is found, microseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) gone: Option<i64>,

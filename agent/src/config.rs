@@ -9,6 +9,7 @@ use weir_runtime::HumanDuration;
 
 use crate::StartError;
 use crate::find::Patterns;
+use crate::join::Multiline;
 use crate::receive::ReceiveConfig;
 
 /// The agent's configuration.
@@ -33,6 +34,13 @@ pub struct Config {
     /// A last line without newline is sent after it did not grow for this
     /// long; so is a container's line whose last part does not come.
     pub line_timeout: HumanDuration,
+    /// Whether the lines of a stack trace are joined into one event: `auto` for
+    /// those of Java, Kotlin, Scala, .NET, Python, Go, Node, Ruby, PHP and Rust;
+    /// `none` for one event per line. Lines of JSON are never joined.
+    pub multiline: Multiline,
+    /// An event that might have more lines is sent after it did not grow for
+    /// this long.
+    pub multiline_timeout: HumanDuration,
     /// A batch that is not full is sent after this long.
     pub batch_delay: HumanDuration,
     /// How often the directories are walked for new, renamed and deleted
@@ -67,6 +75,8 @@ impl Default for Config {
             cluster: None,
             node: None,
             line_timeout: HumanDuration(Duration::from_secs(1)),
+            multiline: Multiline::Auto,
+            multiline_timeout: HumanDuration(Duration::from_millis(300)),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
             goodbye: false,

@@ -27,8 +27,7 @@ use memchr::memchr;
 use weir_proto::limit::LINE_BYTES_MAX;
 use weir_proto::model::{ByteRange, flags};
 
-use cut::Cuts;
-pub(crate) use cut::{Cut, CutKind};
+pub(crate) use cut::{Cut, CutKind, Cuts};
 pub(crate) use record::{Format, Frame, ReadAt, Sink, Stream};
 
 /// What one read asks for: enough to make its cost vanish, little enough to

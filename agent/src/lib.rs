@@ -4,7 +4,8 @@
 //!
 //! [`start`] runs an [`Agent`]. From the outside in: `find` walks the globs,
 //! `watch` hears of changes, `reader` decides what to do next, `tail` is where
-//! one file stands, `frame` turns its bytes into records, `lane` makes batches,
+//! one file stands, `frame` turns its bytes into records, `join` makes one event of the lines
+//! of a stack trace, `lane` makes batches,
 //! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
 //! far the lane is complete. `receive` is the other way in.
 //!
@@ -22,6 +23,7 @@ mod files;
 mod find;
 mod frame;
 mod identity;
+mod join;
 mod lane;
 mod mark;
 mod metric;
@@ -36,5 +38,6 @@ mod watch;
 pub use agent::{Agent, Health, start};
 pub use config::Config;
 pub use error::{StartError, StopError};
+pub use join::Multiline;
 pub use receive::ReceiveConfig;
 pub use topics::AgentTopics;

@@ -27,7 +27,7 @@ use crate::find::Patterns;
 use crate::lane::{Closed, Lane, Settles};
 use crate::mark::Marks;
 use crate::metric::Measured;
-use crate::tail::{Bench, Moment, Step, Tail};
+use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
 use crate::watch::Watch;
 
 /// Compressed bytes of batches that are closed and not acknowledged. Beyond
@@ -126,7 +126,7 @@ impl Reader {
         let mut lane = Lane::new(checkpoint.head().agent, config.tenant.clone());
         let mut files = Files::default();
         for entry in restored.files {
-            files.insert(Tail::restore(entry, restored.mark, &mut lane, &origin));
+            files.insert(Tail::restore(entry, restored.mark, config.multiline, &mut lane, &origin));
         }
         Self {
             config,
@@ -191,6 +191,11 @@ impl Reader {
 
     /// Stops reading: closes what is framed, with a goodbye if asked for.
     pub(crate) fn finish(&mut self, now: Moment, goodbye: bool) -> VecDeque<Closed> {
+        for key in std::mem::take(&mut self.unfinished) {
+            let Some((tail, mut bench)) = self.workplace(key) else { continue };
+            tail.cut_events(&mut bench, now);
+            self.framed(key);
+        }
         self.lane.set_mark(self.marks.value());
         self.lane.close();
         if goodbye {
@@ -282,8 +287,8 @@ impl Reader {
 
     /// The file is read to its end.
     fn rest(&mut self, key: FileKey) {
-        let unfinished = |tail: &Tail| tail.cut_due(self.config.line_timeout.0).is_some();
-        if self.files.get(key).is_some_and(unfinished) {
+        let timeouts = self.timeouts();
+        if self.files.get(key).is_some_and(|tail| tail.cut_due(timeouts).is_some()) {
             self.unfinished.insert(key);
         }
     }
@@ -333,9 +338,13 @@ impl Reader {
 
     // -- cuts ---------------------------------------------------------------
 
+    fn timeouts(&self) -> Timeouts {
+        Timeouts { line: self.config.line_timeout.0, event: self.config.multiline_timeout.0 }
+    }
+
     fn cut(&mut self, now: Moment) {
-        let timeout = self.config.line_timeout.0;
-        let is_due = |tail: &Tail| tail.cut_due(timeout).is_some_and(|due| due <= now.steady);
+        let timeouts = self.timeouts();
+        let is_due = |tail: &Tail| tail.cut_due(timeouts).is_some_and(|due| due <= now.steady);
         let due: Vec<_> = self.unfinished.iter().copied().collect();
         for key in due {
             if !self.files.get(key).is_some_and(is_due) {
@@ -349,7 +358,7 @@ impl Reader {
             let Some((tail, mut bench)) = self.workplace(key) else { continue };
             let step = tail.read(&mut bench, now);
             let cut = match step {
-                Ok(Step::Still) => tail.cut(&mut bench, now, timeout).map(|()| Step::Still),
+                Ok(Step::Still) => tail.cut(&mut bench, now, timeouts).map(|()| Step::Still),
                 other => other,
             };
             self.framed(key);
@@ -454,8 +463,8 @@ impl Reader {
         if !self.active.is_empty() && self.has_room() {
             return Duration::ZERO;
         }
-        let timeout = self.config.line_timeout.0;
-        let cuts = self.unfinished.iter().filter_map(|key| self.files.get(*key)?.cut_due(timeout)).min();
+        let timeouts = self.timeouts();
+        let cuts = self.unfinished.iter().filter_map(|key| self.files.get(*key)?.cut_due(timeouts)).min();
         let save = self.is_behind().then_some(self.last_save + SAVE_INTERVAL);
         let unsent = (!self.lane.closed().is_empty()).then_some(self.retry_save).flatten();
         let due = [

@@ -12,8 +12,9 @@ use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
 use crate::attribute::{Origin, is_pod_log};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
-use crate::frame::{Format, Frame, Framer, Sink, Stream};
+use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
+use crate::join::{Joiner, Modes, Multiline};
 use crate::lane::{Lane, SourceKey};
 use crate::metric::Measured;
 
@@ -25,6 +26,15 @@ pub(crate) struct Moment {
     pub(crate) wall: i64,
     /// Since the agent started.
     pub(crate) steady: Duration,
+}
+
+/// How long what is unfinished may wait for its rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeouts {
+    /// A line without its end.
+    pub(crate) line: Duration,
+    /// An event that may have more lines.
+    pub(crate) event: Duration,
 }
 
 /// What a read brought.
@@ -72,6 +82,8 @@ pub(crate) struct Tail {
     ending: Option<Ending>,
     file: Option<File>,
     framer: Framer,
+    joiner: Joiner,
+    multiline: Multiline,
     sources: [Option<SourceKey>; 3],
     /// The end of what was read.
     seen: u64,
@@ -103,7 +115,14 @@ pub(crate) struct Bench<'a> {
 
 impl Tail {
     /// A file seen for the first time.
-    pub(crate) fn new(key: FileKey, path: PathBuf, file: File, metadata: &Metadata, now: Moment) -> Self {
+    pub(crate) fn new(
+        key: FileKey,
+        path: PathBuf,
+        file: File,
+        metadata: &Metadata,
+        multiline: Multiline,
+        now: Moment,
+    ) -> Self {
         let identity = Identity::of(metadata);
         let format = is_pod_log(&path).then_some(Format::Cri);
         Self {
@@ -124,6 +143,8 @@ impl Tail {
             ending: None,
             file: Some(file),
             framer: Framer::new(format),
+            joiner: Joiner::resume(Modes::one(multiline), &[], Vec::new()),
+            multiline,
             sources: [None; 3],
             seen: 0,
             length_min: 0,
@@ -133,7 +154,13 @@ impl Tail {
     }
 
     /// A file from the checkpoint, not yet found.
-    pub(crate) fn restore(entry: Entry, floor: Option<i64>, lane: &mut Lane, origin: &Origin) -> Self {
+    pub(crate) fn restore(
+        entry: Entry,
+        floor: Option<i64>,
+        multiline: Multiline,
+        lane: &mut Lane,
+        origin: &Origin,
+    ) -> Self {
         let path = PathBuf::from(&entry.path);
         let settled: Vec<_> = entry.streams.iter().map(|held| (held.stream, held.resume())).collect();
         let mut sources = [None; 3];
@@ -142,7 +169,9 @@ impl Tail {
             sources[held.stream.index()] = Some(lane.add(entry.key, held.id, resource, held.acknowledged));
         }
         let length_min = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
-        let framer = Framer::resume(entry.format, &settled, entry.cuts);
+        let (between, inside) = entry.cuts.into_iter().partition(|cut| cut.kind == CutKind::Event);
+        let framer = Framer::resume(entry.format, &settled, inside);
+        let joiner = Joiner::resume(entry.multiline, &settled, between);
         Self {
             key: entry.key,
             last_path: PathBuf::from(entry.last_path),
@@ -165,6 +194,8 @@ impl Tail {
             seen: framer.position(),
             length_min,
             framer,
+            joiner,
+            multiline,
             sources,
             grew: Duration::ZERO,
             written: None,
@@ -182,7 +213,9 @@ impl Tail {
         };
         let streams: Vec<_> = Stream::ALL.into_iter().filter_map(stream_entry).collect();
         let resume = |stream| streams.iter().find(|held| held.stream == stream).map(StreamEntry::resume);
-        let cuts = self.framer.cuts_needed(resume);
+        let mut cuts = self.framer.cuts_needed(resume);
+        cuts.extend(self.joiner.cuts_needed(resume));
+        let multiline = self.joiner.modes_needed(streams.iter().map(StreamEntry::resume).min().unwrap_or(0));
         Entry {
             key: self.key,
             path: self.path.to_string_lossy().into_owned(),
@@ -192,6 +225,7 @@ impl Tail {
             format: self.framer.format(),
             streams,
             cuts,
+            multiline,
             gone: self.gone,
             ending: self.ending,
         }
@@ -205,6 +239,7 @@ impl Tail {
             self.sources[stream.index()] = Some(lane.add(self.key, SourceId::generate(), resource, 0));
         }
         self.framer = Framer::resume(settled.format, &settled.streams, Vec::new());
+        self.joiner = Joiner::resume(Modes::one(self.multiline), &settled.streams, Vec::new());
         self.seen = self.framer.position();
         self.length_min = self.seen;
         self.undurable = true;
@@ -213,7 +248,7 @@ impl Tail {
 
     /// How far each stream is settled, for a copy to go on.
     pub(crate) fn settled_streams(&self) -> Settled {
-        let settled = |stream| self.framer.first(stream).map(|_| (stream, self.framer.settled(stream)));
+        let settled = |stream| self.framer.first(stream).map(|_| (stream, self.settled_of(stream)));
         let streams = Stream::ALL.into_iter().filter_map(settled).collect();
         Settled { format: self.framer.format(), streams }
     }
@@ -253,12 +288,20 @@ impl Tail {
 
     /// How far all of it is settled.
     pub(crate) fn settled(&self) -> u64 {
-        self.framer.settled_for_all()
+        let held = Stream::ALL.into_iter().filter_map(|stream| self.joiner.held_from(stream)).min();
+        let framed = self.framer.settled_for_all();
+        held.map_or(framed, |held| held.min(framed))
+    }
+
+    /// How far every byte is settled for `stream`.
+    fn settled_of(&self, stream: Stream) -> u64 {
+        let framed = self.framer.settled(stream);
+        self.joiner.held_from(stream).map_or(framed, |held| held.min(framed))
     }
 
     /// The write time of the last settled line, if the lines say it.
     pub(crate) fn written(&self) -> Option<i64> {
-        if self.framer.has_open() { None } else { self.written }
+        if self.framer.has_open() || self.joiner.has_held() { None } else { self.written }
     }
 
     /// When it last grew.
@@ -288,6 +331,9 @@ impl Tail {
         self.size = metadata.len();
         self.verified = true;
         self.file = Some(file);
+        // An earlier process may have sent all that is there, joined by what it was told.
+        let from = self.size.max(self.seen);
+        self.undurable |= self.joiner.switch(self.multiline, from);
         Ok(true)
     }
 
@@ -309,8 +355,11 @@ impl Tail {
     pub(crate) fn read(&mut self, bench: &mut Bench<'_>, now: Moment) -> io::Result<Step> {
         let Some(file) = self.file.take() else { return Ok(Step::Still) };
         let before = self.framer.position();
-        let end = self
-            .with_sink(bench, now, |framer, buffer, sink| framer.advance(&file, buffer, now.steady, sink));
+        let end = self.with_sink(bench, now, |framer, joiner, buffer, sink| {
+            let end = framer.advance(&file, buffer, now.steady, &mut joiner.to(sink, now.steady));
+            joiner.pass(|stream| framer.settled(stream), sink);
+            end
+        });
         let size = file.metadata().map(|metadata| metadata.len());
         // What was cut off meanwhile is known as it was before.
         let ending = end.as_ref().ok().filter(|end| **end > self.seen).map(|end| Ending::of(&file, *end));
@@ -330,39 +379,58 @@ impl Tail {
     }
 
     /// When something unfinished will have waited long enough.
-    pub(crate) fn cut_due(&self, line_timeout: Duration) -> Option<Duration> {
+    pub(crate) fn cut_due(&self, timeouts: Timeouts) -> Option<Duration> {
         let line = (self.framer.position() < self.seen).then_some(self.grew);
-        let oldest = [line, self.framer.oldest_join()].into_iter().flatten().min();
-        oldest.map(|since| since + line_timeout)
+        let line = [line, self.framer.oldest_join()].into_iter().flatten().min();
+        let due = [
+            line.map(|since| since + timeouts.line),
+            self.joiner.oldest().map(|since| since + timeouts.event),
+        ];
+        due.into_iter().flatten().min()
     }
 
-    /// Cuts what was unfinished for `line_timeout`. Call it right after a read
+    /// Cuts what was unfinished for long enough. Call it right after a read
     /// that brought nothing: what is unread could finish the record.
-    pub(crate) fn cut(
-        &mut self,
-        bench: &mut Bench<'_>,
-        now: Moment,
-        line_timeout: Duration,
-    ) -> io::Result<()> {
-        let Some(before) = now.steady.checked_sub(line_timeout) else { return Ok(()) };
-        if self.framer.position() < self.seen && self.grew <= before {
-            self.framer.cut_line(self.seen);
-            self.undurable = true;
-            bench.measured.cuts.inc();
-            self.read(bench, now)?;
+    pub(crate) fn cut(&mut self, bench: &mut Bench<'_>, now: Moment, timeouts: Timeouts) -> io::Result<()> {
+        if let Some(before) = now.steady.checked_sub(timeouts.line) {
+            if self.framer.position() < self.seen && self.grew <= before {
+                self.framer.cut_line(self.seen);
+                self.undurable = true;
+                bench.measured.cuts.inc();
+                self.read(bench, now)?;
+            }
+            let cut = self.with_sink(bench, now, |framer, joiner, _, sink| {
+                framer.cut_joins(before, &mut joiner.to(sink, now.steady))
+            });
+            self.was_cut(cut, bench);
         }
-        let cut = self.with_sink(bench, now, |framer, _, sink| framer.cut_joins(before, sink));
+        if let Some(before) = now.steady.checked_sub(timeouts.event) {
+            let cut = self.with_sink(bench, now, |_, joiner, _, sink| joiner.cut(before, sink));
+            self.was_cut(cut, bench);
+        }
+        Ok(())
+    }
+
+    /// Cuts the events that may have more lines: nobody waits for them now.
+    pub(crate) fn cut_events(&mut self, bench: &mut Bench<'_>, now: Moment) {
+        let cut = self.with_sink(bench, now, |_, joiner, _, sink| joiner.cut(now.steady, sink));
+        self.was_cut(cut, bench);
+    }
+
+    fn was_cut(&mut self, cut: bool, bench: &Bench<'_>) {
         if cut {
             self.undurable = true;
             bench.measured.cuts.inc();
         }
-        Ok(())
     }
 
     /// The incarnation is over. What of it was seen and can no longer be read
     /// is told as dropped.
     pub(crate) fn end(&mut self, bench: &mut Bench<'_>, now: Moment) {
-        self.with_sink(bench, now, |framer, _, sink| framer.abandon_joins(sink));
+        self.with_sink(bench, now, |framer, joiner, _, sink| {
+            framer.abandon_joins(&mut joiner.to(sink, now.steady));
+            joiner.abandon(sink);
+        });
         let known_end = self.size.max(self.seen);
         let position = self.framer.position();
         if self.verified && known_end > position {
@@ -387,7 +455,7 @@ impl Tail {
         &mut self,
         bench: &mut Bench<'_>,
         now: Moment,
-        act: impl FnOnce(&mut Framer, &mut Vec<u8>, &mut TailSink<'_>) -> T,
+        act: impl FnOnce(&mut Framer, &mut Joiner, &mut Vec<u8>, &mut TailSink<'_>) -> T,
     ) -> T {
         let mut sink = TailSink {
             key: self.key,
@@ -400,11 +468,13 @@ impl Tail {
             measured: bench.measured,
             now,
         };
-        let result = act(&mut self.framer, bench.buffer, &mut sink);
+        let result = act(&mut self.framer, &mut self.joiner, bench.buffer, &mut sink);
         for stream in Stream::ALL {
             if self.framer.first(stream).is_some() {
                 let source = sink.source(stream);
-                sink.lane.settle(source, self.framer.settled(stream));
+                let framed = self.framer.settled(stream);
+                let settled = self.joiner.held_from(stream).map_or(framed, |held| held.min(framed));
+                sink.lane.settle(source, settled);
             }
         }
         self.written = sink.written;

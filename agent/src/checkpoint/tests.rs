@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::frame::CutKind;
+use crate::join::Multiline;
 
 fn entry(key: u64, acknowledged: u64) -> Entry {
     Entry {
@@ -18,6 +19,7 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
             acknowledged,
         }],
         cuts: vec![Cut { end: acknowledged, stream: Stream::File, kind: CutKind::Line, resolved: None }],
+        multiline: Modes::one(Multiline::Auto),
         gone: None,
         ending: None,
     }

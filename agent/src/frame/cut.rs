@@ -1,4 +1,4 @@
-//! The places where a record was ended by time and not by content.
+//! The places where a record or an event was ended by time and not by content.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub(crate) struct Cut {
     pub(crate) stream: Stream,
     /// What was unfinished.
     pub(crate) kind: CutKind,
-    /// Of a cut join: the end of the stream's next record, once framed.
+    /// Of a cut join or event: the end of the stream's next one, once framed.
     #[serde(skip)]
     pub(crate) resolved: Option<u64>,
 }
@@ -28,56 +28,65 @@ pub(crate) enum CutKind {
     PartialLine,
     /// A joined record without its last part.
     Join,
+    /// An event that might have had more lines.
+    Event,
+}
+
+impl CutKind {
+    /// True when the cut lies inside a line.
+    fn is_in_line(self) -> bool {
+        matches!(self, Self::Line | Self::PartialLine)
+    }
 }
 
 /// The cuts of one file, in order: those that were made, and those that a
-/// replay has to make again.
+/// replay has to make again. The framer has its own, the joiner has its own.
 #[derive(Debug, Default)]
-pub(super) struct Cuts(Vec<Cut>);
+pub(crate) struct Cuts(Vec<Cut>);
 
 impl Cuts {
-    pub(super) fn new(mut cuts: Vec<Cut>) -> Self {
+    pub(crate) fn new(mut cuts: Vec<Cut>) -> Self {
         cuts.sort_by_key(|cut| cut.end);
         Self(cuts)
     }
 
-    pub(super) fn insert(&mut self, end: u64, stream: Stream, kind: CutKind) {
+    pub(crate) fn insert(&mut self, end: u64, stream: Stream, kind: CutKind) {
         let at = self.0.partition_point(|held| held.end < end);
         self.0.insert(at, Cut { end, stream, kind, resolved: None });
     }
 
     /// The place inside a line that begins at `start` where it is cut.
-    pub(super) fn inside(&self, start: u64) -> Option<u64> {
-        self.0.iter().find(|cut| cut.kind != CutKind::Join && cut.end > start).map(|cut| cut.end)
+    pub(crate) fn inside(&self, start: u64) -> Option<u64> {
+        self.0.iter().find(|cut| cut.kind.is_in_line() && cut.end > start).map(|cut| cut.end)
     }
 
     /// The cut that ended the line before the one that begins at `start`.
-    pub(super) fn ending_at(&self, start: u64) -> Option<&Cut> {
-        self.0.iter().find(|cut| cut.kind != CutKind::Join && cut.end == start)
+    pub(crate) fn ending_at(&self, start: u64) -> Option<&Cut> {
+        self.0.iter().find(|cut| cut.kind.is_in_line() && cut.end == start)
     }
 
-    /// True when a joined record of `stream` is cut behind the part that ends
+    /// True when what is joined of `stream` is cut behind the part that ends
     /// at `end`.
-    pub(super) fn ends_join(&self, stream: Stream, end: u64) -> bool {
+    pub(crate) fn ends_join(&self, stream: Stream, end: u64) -> bool {
         self.0.iter().any(|cut| cut.is_join_of(stream) && cut.end == end)
     }
 
-    /// True when a joined record of `stream` was cut below `resume` and what
+    /// True when what was joined of `stream` was cut below `resume` and what
     /// continues it lies above.
-    pub(super) fn is_pending(&self, stream: Stream, resume: u64) -> bool {
+    pub(crate) fn is_pending(&self, stream: Stream, resume: u64) -> bool {
         self.0.iter().any(|cut| cut.is_join_of(stream) && cut.end <= resume)
     }
 
     /// Says what kind of line was cut at `end`, once that is known.
-    pub(super) fn describe(&mut self, end: u64, stream: Stream, kind: CutKind) {
-        for cut in self.0.iter_mut().filter(|cut| cut.kind != CutKind::Join && cut.end == end) {
+    pub(crate) fn describe(&mut self, end: u64, stream: Stream, kind: CutKind) {
+        for cut in self.0.iter_mut().filter(|cut| cut.kind.is_in_line() && cut.end == end) {
             (cut.stream, cut.kind) = (stream, kind);
         }
     }
 
     /// The stream's next record after a cut join ends at `end`: once that is
     /// acknowledged, the cut is no longer needed.
-    pub(super) fn resolve(&mut self, stream: Stream, end: u64) {
+    pub(crate) fn resolve(&mut self, stream: Stream, end: u64) {
         for cut in self.0.iter_mut().filter(|cut| cut.is_join_of(stream) && cut.end < end) {
             cut.resolved.get_or_insert(end);
         }
@@ -85,10 +94,10 @@ impl Cuts {
 
     /// Forgets the cuts that no replay from the acknowledged ends would need,
     /// and answers with the others.
-    pub(super) fn needed(&mut self, acknowledged: impl Fn(Stream) -> Option<u64>) -> Vec<Cut> {
+    pub(crate) fn needed(&mut self, acknowledged: impl Fn(Stream) -> Option<u64>) -> Vec<Cut> {
         let lowest = Stream::ALL.into_iter().filter_map(&acknowledged).min().unwrap_or(0);
         self.0.retain(|cut| match cut.kind {
-            CutKind::Join => {
+            CutKind::Join | CutKind::Event => {
                 cut.resolved.is_none_or(|end| acknowledged(cut.stream).is_none_or(|held| held < end))
             }
             // A line that begins where the cut ends continues it.
@@ -100,6 +109,6 @@ impl Cuts {
 
 impl Cut {
     fn is_join_of(&self, stream: Stream) -> bool {
-        self.kind == CutKind::Join && self.stream == stream
+        !self.kind.is_in_line() && self.stream == stream
     }
 }

@@ -127,7 +127,8 @@ impl Reader {
             return Ok(key);
         }
         let key = self.files.next_key();
-        let mut tail = Tail::new(key, path.to_owned(), file.try_clone()?, &metadata, now);
+        let mut tail =
+            Tail::new(key, path.to_owned(), file.try_clone()?, &metadata, self.config.multiline, now);
         if let Some(original) = self.original(found, standing) {
             if is_being_copied(original, &metadata, now) {
                 return Err(io::ErrorKind::NotFound.into());

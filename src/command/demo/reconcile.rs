@@ -13,19 +13,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A count that did not change for this long is final.
 const SETTLED_AFTER: Duration = Duration::from_millis(500);
 
-/// A line's own number: a field of a JSON line, a word of any other.
-const KEY: &str = "coalesce(attributes['seq'], regexp_match(body, 'seq=([a-z]+-[0-9]+)')[1])";
+/// The lines of all rows and each one's own number, which is a field of a
+/// structured line and a word of any other: a stack trace is one row of many
+/// lines.
+const COUNTS: &str = "\
+    SELECT count(*), count(DISTINCT coalesce(field, regexp_match(line, 'seq=([a-z]+-[0-9]+)')[1])) \
+    FROM (SELECT attributes['seq'] AS field, unnest(string_to_array(body, chr(10))) AS line FROM logs)";
 
 /// How the counts compare.
 #[derive(Debug)]
 pub(super) struct Verdict {
     /// Lines written.
     pub emitted: u64,
-    /// Rows found.
+    /// Lines found in rows.
     pub stored: u64,
-    /// Lines without a row.
+    /// Lines that are in no row.
     pub lost: u64,
-    /// Rows beyond the first of a line.
+    /// Lines found beyond the first time.
     pub duplicated: u64,
 }
 
@@ -34,11 +38,10 @@ impl Verdict {
     /// then counts.
     pub(super) async fn reach(client: &Client, emitted: &Emitted, probes: u64) -> Result<Self> {
         let emitted = emitted.lines + probes;
-        let question = format!("SELECT count(*), count(DISTINCT {KEY}) FROM logs");
         let deadline = Instant::now() + PATIENCE;
         let mut last = None;
         loop {
-            let rows = client.rows(&question).await?;
+            let rows = client.rows(COUNTS).await?;
             let count = |column: usize| rows[0][column].as_u64().context("a count is a number");
             let (stored, distinct) = (count(0)?, count(1)?);
             let verdict = Self {
