@@ -196,6 +196,7 @@ impl Lane {
                 id: state.id,
                 resource: state.resource.clone(),
                 parser: "auto".to_owned(),
+                min_severity: None,
                 covered: ByteRange::new(slot.start, state.settled),
                 drops: slot.drops,
             });

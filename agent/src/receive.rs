@@ -128,6 +128,7 @@ impl Receivers {
                 id: lane.source,
                 resource: resource(origin, signal),
                 parser: String::new(),
+                min_severity: None,
                 covered: weir_proto::model::ByteRange::new(0, 0),
                 drops: Vec::new(),
             };

@@ -221,6 +221,8 @@ impl Intake {
             let (range, reason) = (loss.range, loss.reason.as_str());
             if reason == drop_reason::STRADDLE {
                 tracing::error!(%source, ?range, "a row lies across a covered boundary");
+            } else if reason == drop_reason::BELOW_MIN_LEVEL {
+                tracing::debug!(%source, ?range, count = loss.count, "rows below the minimum severity");
             } else {
                 tracing::warn!(%source, ?range, reason, count = loss.count, "loss noticed");
             }

@@ -147,6 +147,12 @@ impl<T: arrow_array::types::ArrowPrimitiveType> OptionalColumn<T> {
         self.nulls.append(value.is_some());
     }
 
+    /// The last value that was appended; none when it is null.
+    pub(crate) fn last(&self) -> Option<T::Native> {
+        let index = self.values.len().checked_sub(1)?;
+        self.nulls.is_valid(index).then(|| self.values[index])
+    }
+
     fn finish(mut self) -> ArrayRef {
         Arc::new(PrimitiveArray::<T>::new(self.values.into(), self.nulls.finish()))
     }

@@ -17,6 +17,7 @@ pub(crate) struct IngestMetrics {
     pub(crate) duplicates: Counter,
     pub(crate) straddles: Counter,
     pub(crate) losses: Counter,
+    pub(crate) below_min_level: Counter,
     pub(crate) match_failures: Counter,
     pub(crate) rejected: Counter,
     pub(crate) undecodable: Counter,
@@ -51,6 +52,11 @@ impl IngestMetrics {
             ("ingest_duplicate_rows", "Rows dropped because they were covered", &held.duplicates),
             ("ingest_straddling_rows", "Rows across a covered boundary: an alarm", &held.straddles),
             ("ingest_losses", "Losses noticed, each a row of weir.gaps", &held.losses),
+            (
+                "ingest_rows_below_min_level",
+                "Rows left out because their source asked for higher severities only",
+                &held.below_min_level,
+            ),
             (
                 "ingest_match_failures",
                 "Times that rows could not be compared with a rule",

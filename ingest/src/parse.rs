@@ -7,6 +7,7 @@
 //! Parsing never refuses a line. What is not structured is plain; what does not
 //! rebuild byte for byte keeps its bytes in `body_raw`.
 
+mod ansi;
 mod escape;
 mod field;
 mod json;
@@ -16,6 +17,7 @@ mod severity;
 mod shape;
 mod structured;
 mod time;
+mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -52,7 +54,7 @@ impl Parser {
         match name {
             "json" => Self::Json,
             "logfmt" => Self::Logfmt,
-            "plain" => Self::Plain,
+            "plain" | "none" => Self::Plain,
             _ => Self::Auto,
         }
     }
@@ -68,8 +70,8 @@ pub(crate) struct LineParser {
 }
 
 impl LineParser {
-    /// Adds a line to the columns as one row.
-    pub(crate) fn parse(&mut self, line: &Line<'_>, parser: Parser, columns: &mut Columns) {
+    /// Adds a line to the columns as one row. Its severity number, if known.
+    pub(crate) fn parse(&mut self, line: &Line<'_>, parser: Parser, columns: &mut Columns) -> Option<i16> {
         let text = match std::str::from_utf8(line.text) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => String::from_utf8_lossy(line.text),
@@ -81,6 +83,7 @@ impl LineParser {
         if !self.structured(&mut row, parser, columns) {
             plain_row(row, columns);
         }
+        columns.severity_number.last()
     }
 
     /// The layouts that rows since the last call name, each once.
@@ -145,8 +148,10 @@ impl Row<'_> {
 }
 
 fn plain_row(mut row: Row<'_>, columns: &mut Columns) {
-    let reading = time::read_start(row.text, row.line.observed_micros);
-    let found = plain::severity(row.text, reading.as_ref().map_or(0, |reading| reading.length));
+    // Time, severity and ids are read without colours; the body keeps them.
+    let text = ansi::strip(row.text);
+    let reading = time::read_start(&text, row.line.observed_micros);
+    let found = plain::severity(&text, reading.as_ref().map_or(0, |reading| reading.length));
     let instant = row.instant(reading.as_ref());
     columns.severity_text.push_optional(found.and_then(|found| found.text));
     columns.severity_number.push(found.map(|found| found.number));
@@ -155,8 +160,7 @@ fn plain_row(mut row: Row<'_>, columns: &mut Columns) {
     let is_lossy = row.flags & flags::INVALID_UTF8 != 0;
     columns.body_raw.push(is_lossy.then_some(row.line.text));
     columns.layout_id.push(None);
-    columns.trace_id.push_optional(None);
-    columns.span_id.push_optional(None);
+    trace::find(&text).push(columns);
     columns.attributes.end_row();
     columns.end_row(row.line, instant, row.flags);
 }

@@ -53,6 +53,7 @@ impl Intake {
             id: self.foreign.source,
             resource: self.foreign.resource.clone(),
             parser: String::new(),
+            min_severity: None,
             covered,
             drops: Vec::new(),
         }];

@@ -1,14 +1,16 @@
 //! Batches of tailed lines: each line is parsed into the columns of `logs`.
 
-use arrow_array::RecordBatch;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
 use weir_proto::DecodeError;
+use weir_proto::model::{ByteRange, drop_reason};
 use weir_proto::schema::Table;
 use weir_proto::wire::batch::LineBatch;
 use weir_stream::StoredRecord;
 
 use super::{Accepted, Intake, Said, lane, settled};
 use crate::columns::{Columns, bytes_per_row};
-use crate::ledger::Admission;
+use crate::ledger::{Admission, Loss};
 use crate::parse::Parser;
 
 /// What the columns that repeat a source's attributes in every row may take in
@@ -34,8 +36,8 @@ impl Intake {
         now_micros: i64,
     ) -> Accepted {
         let lines = batch.lines().map(|line| (line.source, line.range));
-        let admission = self.ledger.admit(&batch.sources, lines);
-        let rows = self.parse(batch, &admission).map(|rows| (Table::Logs, rows));
+        let mut admission = self.ledger.admit(&batch.sources, lines);
+        let rows = self.parse(batch, &mut admission).map(|rows| (Table::Logs, rows));
         let observed = observed(batch);
         let sent_micros = message.record.timestamp_micros;
         let settled = settled(&batch.sources, &admission, |index| observed[index].unwrap_or(sent_micros));
@@ -50,7 +52,9 @@ impl Intake {
         Accepted { layouts: self.parser.take_layouts(), ..accepted }
     }
 
-    fn parse(&mut self, batch: &LineBatch, admission: &Admission) -> Option<RecordBatch> {
+    /// The rows of the new lines, without those below their source's minimum
+    /// severity, which are one loss of each source.
+    fn parse(&mut self, batch: &LineBatch, admission: &mut Admission) -> Option<RecordBatch> {
         let rows = admission.is_new.iter().filter(|is_new| **is_new).count();
         if rows == 0 {
             return None;
@@ -58,12 +62,34 @@ impl Intake {
         let parsers: Vec<Parser> =
             batch.sources.iter().map(|source| Parser::of_name(&source.parser)).collect();
         let mut columns = Columns::with_capacity(rows, batch.text_bytes() / batch.len() * rows);
+        let mut keep = Vec::with_capacity(rows);
+        let mut below: Vec<Option<(ByteRange, u64)>> = vec![None; batch.sources.len()];
         for (line, is_new) in batch.lines().zip(&admission.is_new) {
-            if *is_new {
-                self.parser.parse(&line, parsers[line.source], &mut columns);
+            if !is_new {
+                continue;
+            }
+            let severity = self.parser.parse(&line, parsers[line.source], &mut columns);
+            let least = batch.sources[line.source].min_severity;
+            let is_below = severity.zip(least).is_some_and(|(severity, least)| severity < least);
+            keep.push(!is_below);
+            if is_below {
+                let (range, count) = below[line.source].get_or_insert((line.range, 0));
+                *range = ByteRange::new(range.start.min(line.range.start), range.end.max(line.range.end));
+                *count += 1;
             }
         }
-        Some(columns.finish(&batch.header.tenant, &batch.sources))
+        let mut parsed = columns.finish(&batch.header.tenant, &batch.sources);
+        if keep.contains(&false) {
+            let keep = BooleanArray::from(keep);
+            parsed = filter_record_batch(&parsed, &keep).expect("the filter has a bit per row");
+        }
+        for (source, below) in below.into_iter().enumerate() {
+            let Some((range, count)) = below else { continue };
+            self.metrics.below_min_level.inc_by(count);
+            let reason = drop_reason::BELOW_MIN_LEVEL.to_owned();
+            admission.losses.push(Loss { source, range, count, reason });
+        }
+        (parsed.num_rows() > 0).then_some(parsed)
     }
 }
 

@@ -44,6 +44,7 @@ fn pushed(record: u64, rows: u64) -> Record {
         id: SourceId::from_u128(5),
         resource: vec![("weir.source".to_owned(), "receiver/spans".to_owned())],
         parser: String::new(),
+        min_severity: None,
         covered,
         drops: Vec::new(),
     };
@@ -116,6 +117,45 @@ fn a_strangers_messages_are_numbered_by_offset_and_what_is_rejected_is_named_onc
     let range = ByteRange::new(11 << ROWS_PER_RECORD_BITS, 12 << ROWS_PER_RECORD_BITS);
     assert_eq!(gaps, [(range, 3, drop_reason::REJECTED.to_owned())]);
     assert_eq!(take(&mut intake, &messages), (Vec::new(), Vec::new()), "read again");
+}
+
+#[test]
+fn rows_below_the_minimum_severity_are_left_out_and_counted_once_a_source() {
+    use weir_proto::wire::batch::{LineBatchBuilder, NewLine};
+    let lines = ["INFO a", "ERROR b", "no severity", "DEBUG c", "WARN d"];
+    let mut builder = LineBatchBuilder::new();
+    let mut next = 0;
+    for line in lines {
+        let end = next + line.len() as u64 + 1;
+        let (start, line) = (next, line.as_bytes());
+        let new =
+            NewLine { source: 0, start, end, observed_micros: NOW, timestamp_nanos: None, flags: 0, line };
+        builder.push(new);
+        next = end;
+    }
+    let source = Source {
+        id: SourceId::from_u128(5),
+        resource: Vec::new(),
+        parser: "plain".to_owned(),
+        min_severity: Some(13),
+        covered: ByteRange::new(0, next),
+        drops: Vec::new(),
+    };
+    let header = BatchHeader {
+        tenant: TenantId::default(),
+        agent: weir_proto::model::AgentId::from_u128(9),
+        mark_micros: Some(NOW),
+        goodbye: false,
+        codec: Codec::Lz4,
+    };
+    let encoded = builder.finish(&header, &[source]);
+    let record = Record { headers: encoded.headers, timestamp_micros: NOW, payload: encoded.payload };
+    let mut intake = Intake { signal: Signal::Logs, ..intake() };
+    let gap = (ByteRange::new(0, 35), 2, drop_reason::BELOW_MIN_LEVEL.to_owned());
+    let (numbers, gaps) = take(&mut intake, &[at(0, record.clone())]);
+    assert_eq!((numbers, gaps), (vec![7, 15, 35], vec![gap]));
+    assert_eq!(intake.metrics.below_min_level.get(), 2);
+    assert_eq!(take(&mut intake, &[at(1, record)]), (Vec::new(), Vec::new()), "read again");
 }
 
 proptest! {

@@ -7,6 +7,7 @@ fn source(start: u64, end: u64) -> Source {
         id: SourceId::from_u128(1),
         resource: Vec::new(),
         parser: "auto".to_owned(),
+        min_severity: None,
         covered: ByteRange::new(start, end),
         drops: Vec::new(),
     }

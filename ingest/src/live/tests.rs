@@ -373,6 +373,7 @@ impl Model {
                     id: SourceId::from_u128(index.into()),
                     resource: Vec::new(),
                     parser: String::new(),
+                    min_severity: None,
                     covered: message[usize::from(index)].0,
                     drops: Vec::new(),
                 })

@@ -26,6 +26,7 @@ fn source() -> Source {
         id: SourceId::from_u128(7),
         resource: resource.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
         parser: "auto".to_owned(),
+        min_severity: None,
         covered: ByteRange::new(0, u64::MAX >> 1),
         drops: Vec::new(),
     }
@@ -294,6 +295,20 @@ fn a_parser_by_name_keeps_to_its_syntax() {
     assert_eq!(body("logfmt", json).as_deref(), Some(json));
     assert_eq!(body("plain", json).as_deref(), Some(json));
     assert_eq!(body("from the future", json).as_deref(), Some("x"));
+}
+
+#[test]
+fn plain_lines_are_read_through_colours_and_keep_them() {
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let line =
+        format!("\x1b[90m2026-01-02T03:04:05Z\x1b[0m \x1b[33mWARN\x1b[0m trace_id=\x1b[1m{trace}\x1b[0m hi");
+    let parsed = parse(line.as_bytes());
+    assert_eq!((parsed.time(0).as_str(), parsed.flags(0)), ("2026-01-02T03:04:05Z", 0));
+    assert_eq!((parsed.text(column::SEVERITY_TEXT, 0), parsed.severity(0)), (Some("WARN"), Some(13)));
+    assert_eq!(parsed.text(column::TRACE_ID, 0), Some(trace));
+    assert_eq!((parsed.text(column::BODY, 0), kept(&parsed, 0)), (Some(line.as_str()), Kept::Body));
+    let upper = parse(b"TRACE_ID=4BF92F3577B34DA6A3CE929D0E0E4736 hi");
+    assert_eq!(upper.text(column::TRACE_ID, 0), Some(trace));
 }
 
 #[test]

@@ -189,6 +189,7 @@ pub(super) fn message(source: u128, start: u64, lines: &[&str]) -> Record {
         id: SourceId::from_u128(source),
         resource: vec![("service.name".to_owned(), "shop".to_owned())],
         parser: "auto".to_owned(),
+        min_severity: None,
         covered: ByteRange::new(start, end),
         drops: Vec::new(),
     };

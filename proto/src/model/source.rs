@@ -10,8 +10,12 @@ pub struct Source {
     /// OpenTelemetry resource attributes that the agent added, sorted by key:
     /// `service.name`, `log.file.path`, `k8s.pod.uid`, ...
     pub resource: Vec<(String, String)>,
-    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `plain`.
+    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `klog`,
+    /// `access`, `envoy`, `plain`.
     pub parser: String,
+    /// Rows whose severity number is known and lower are left out; none: all
+    /// are kept.
+    pub min_severity: Option<i16>,
     /// All bytes settled for this source by this batch: its own lines, the
     /// other stream's lines of the same file, line endings, dropped ranges.
     /// Never past a record that is still open.
@@ -48,6 +52,8 @@ pub mod drop_reason {
     pub const LOG_CORRUPT: &str = "log_corrupt";
     /// Records of a message that could not become rows; its other records did.
     pub const REJECTED: &str = "rejected";
+    /// Rows below the minimum severity that their source asked for.
+    pub const BELOW_MIN_LEVEL: &str = "below_min_level";
     /// The message could not be decoded and went to the dead letters.
     pub const UNDECODABLE: &str = "undecodable";
 }

@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder, StructBuilder};
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array, ArrayRef, PrimitiveArray, RecordBatch, StringArray, StructArray};
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Int32Array, PrimitiveArray, RecordBatch, StringArray, StructArray};
 use arrow_buffer::Buffer;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 
@@ -25,42 +25,52 @@ fn drop_fields() -> Fields {
 }
 
 /// One row per source of the message; an event names its source by row number.
-fn schema() -> SchemaRef {
-    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+/// Two forms: the columns that every batch has, and those with `min_severity`,
+/// which is written only where a source has one.
+fn schema(has_min_severity: bool) -> SchemaRef {
+    static SCHEMAS: LazyLock<[SchemaRef; 2]> = LazyLock::new(|| {
         let drop = Field::new("item", DataType::Struct(drop_fields()), false);
-        Arc::new(Schema::new(vec![
+        let mut fields = vec![
             Field::new("source_id", DataType::Utf8, false),
             Field::new("resource", map_type(), false),
             Field::new("parser", DataType::Utf8, false),
             Field::new("covered_start", DataType::Int64, false),
             Field::new("covered_end", DataType::Int64, false),
             Field::new("drops", DataType::List(Arc::new(drop)), false),
-        ]))
+        ];
+        let short = Arc::new(Schema::new(fields.clone()));
+        fields.push(Field::new("min_severity", DataType::Int32, true));
+        [short, Arc::new(Schema::new(fields))]
     });
-    SCHEMA.clone()
+    SCHEMAS[usize::from(has_min_severity)].clone()
 }
 
 /// Appends the stream of `sources`.
 pub(super) fn write(plain: &mut Vec<u8>, sources: &[Source]) {
-    write_stream(plain, &schema(), &to_batch(sources));
+    let batch = to_batch(sources);
+    write_stream(plain, &batch.schema(), &batch);
 }
 
 /// Cuts the stream of sources off `plain`.
 pub(super) fn read(plain: &mut Buffer) -> Result<Vec<Source>, DecodeError> {
-    match read_stream(plain, "sources")?.expect(&schema(), "sources")? {
+    let stream = read_stream(plain, "sources")?;
+    let short = schema(false);
+    let has_min_severity = stream.schema.fields().len() > short.fields().len();
+    match stream.expect(&schema(has_min_severity), "sources")? {
         Some(batch) => from_batch(&batch),
         None => Ok(Vec::new()),
     }
 }
 
 fn to_batch(sources: &[Source]) -> RecordBatch {
+    let has_min_severity = sources.iter().any(|source| source.min_severity.is_some());
     let text = |value: fn(&Source) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(sources.iter().map(value)))
     };
     let number = |value: fn(&Source) -> u64| -> ArrayRef {
         Arc::new(PrimitiveArray::<Int64Type>::from_iter_values(sources.iter().map(|s| signed(value(s)))))
     };
-    let columns: Vec<ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         text(|source| source.id.to_string()),
         resources(sources),
         text(|source| source.parser.clone()),
@@ -68,7 +78,11 @@ fn to_batch(sources: &[Source]) -> RecordBatch {
         number(|source| source.covered.end),
         drops(sources),
     ];
-    RecordBatch::try_new(schema(), columns).expect("columns follow the schema")
+    if has_min_severity {
+        let levels = sources.iter().map(|source| source.min_severity.map(i32::from));
+        columns.push(Arc::new(levels.collect::<Int32Array>()));
+    }
+    RecordBatch::try_new(schema(has_min_severity), columns).expect("columns follow the schema")
 }
 
 fn resources(sources: &[Source]) -> ArrayRef {
@@ -119,6 +133,7 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<Source>, DecodeError> {
     let starts = batch.column(3).as_primitive::<Int64Type>();
     let ends = batch.column(4).as_primitive::<Int64Type>();
     let drops = batch.column(5).as_list::<i32>();
+    let levels = batch.column_by_name("min_severity").map(AsArray::as_primitive::<Int32Type>);
     (0..batch.num_rows())
         .map(|row| {
             Ok(Source {
@@ -128,11 +143,19 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<Source>, DecodeError> {
                     .map_err(|error| DecodeError::malformed("source id", error))?,
                 resource: pairs(&resources.value(row)),
                 parser: parsers.value(row).to_owned(),
+                min_severity: min_severity(levels, row)?,
                 covered: byte_range(starts.value(row), ends.value(row))?,
                 drops: read_drops(drops.value(row).as_struct())?,
             })
         })
         .collect()
+}
+
+/// A row's minimum severity; none when the column is absent.
+fn min_severity(levels: Option<&Int32Array>, row: usize) -> Result<Option<i16>, DecodeError> {
+    let level = levels.filter(|levels| levels.is_valid(row)).map(|levels| levels.value(row));
+    let level = level.map(i16::try_from).transpose();
+    level.map_err(|error| DecodeError::malformed("minimum severity", error))
 }
 
 fn pairs(entries: &StructArray) -> Vec<(String, String)> {

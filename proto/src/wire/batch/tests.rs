@@ -22,6 +22,7 @@ fn source(covered: ByteRange) -> Source {
         id: SourceId::from_u128(1),
         resource: vec![("log.file.name".into(), "a.log".into()), ("service.name".into(), "shop".into())],
         parser: "auto".into(),
+        min_severity: None,
         covered,
         drops: vec![Drop { range: ByteRange::new(6, 9), count: 1, reason: "line_too_long".into() }],
     }
@@ -69,6 +70,23 @@ fn golden_bytes_of_version_1_are_still_written_and_read() {
     assert_eq!(batch.sources, [source(ByteRange::new(0, 12))]);
     assert_eq!(batch.header, header(Codec::None));
     assert_eq!(encoded.payload, GOLDEN, "the writer no longer writes version 1");
+}
+
+#[test]
+fn golden_bytes_with_a_minimum_severity_are_still_written_and_read() {
+    let sources = [
+        Source { min_severity: Some(13), ..source(ByteRange::new(0, 12)) },
+        Source { id: SourceId::from_u128(2), ..source(ByteRange::new(0, 12)) },
+    ];
+    let encoded = LineBatchBuilder::new().finish(&header(Codec::None), &sources);
+    if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/wire/batch/golden-v1-min-severity.bin");
+        std::fs::write(path, &encoded.payload).unwrap();
+    }
+    let golden = include_bytes!("golden-v1-min-severity.bin");
+    let batch = LineBatch::decode(&encoded.headers, golden).expect("golden bytes decode");
+    assert_eq!(batch.sources, sources);
+    assert_eq!(encoded.payload, golden.as_slice(), "the writer no longer writes version 1");
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn source(id: u128, record: u64) -> Source {
         id: SourceId::from_u128(id),
         resource: vec![("weir.source".into(), "otlp".into())],
         parser: String::new(),
+        min_severity: None,
         covered,
         drops: Vec::new(),
     }
