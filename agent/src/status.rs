@@ -5,6 +5,7 @@ mod api;
 
 use std::collections::BTreeMap;
 
+use crate::checkpoint::FileKey;
 use crate::frame::Format;
 use crate::limit::Subject;
 
@@ -24,6 +25,8 @@ pub(crate) struct Counts {
 /// How the reading of one file stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileStatus {
+    /// Its name in the checkpoint: the same through renames.
+    pub(crate) key: FileKey,
     /// Where it was last seen.
     pub(crate) path: String,
     /// Who writes it.

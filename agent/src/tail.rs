@@ -291,6 +291,7 @@ impl Tail {
         let acknowledged = self.sources().map(|source| lane.acknowledged(source)).min().unwrap_or(0);
         let size = self.size.max(self.seen);
         FileStatus {
+            key: self.key,
             path: self.last_path.to_string_lossy().into_owned(),
             subject,
             streams: streams.filter_map(Stream::iostream).collect(),

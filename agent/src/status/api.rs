@@ -81,6 +81,7 @@ fn file(file: &FileStatus) -> Value {
     // What was not read yet was written after the last line that was.
     let oldest_unread = file.written.filter(|_| file.lag > 0);
     json!({
+        "file": file.key.0,
         "path": file.path,
         "namespace": file.subject.namespace,
         "pod": file.subject.pod,
