@@ -28,7 +28,7 @@ enum Command {
     All(NodeArgs),
     /// Tail files and append them to the event log.
     #[command(before_help = "Example:\n  weir agent --data /var/lib/weir --tail '/var/log/pods/*/*/*.log'")]
-    Agent(NodeArgs),
+    Agent(AgentArgs),
     /// Store the event log as Parquet files.
     #[command(before_help = "Example:\n  weir ingest --data /var/lib/weir")]
     Ingest(NodeArgs),
@@ -43,6 +43,11 @@ enum Command {
         before_help = "Example:\n  weir sql \"SELECT service_name, count(*) FROM logs GROUP BY 1\"\n  weir sql --format csv \"SELECT * FROM weir.gaps\""
     )]
     Sql(SqlArgs),
+    /// Watch a running agent: lines and bytes a second, lag, loss and spools.
+    #[command(
+        before_help = "Example:\n  weir top\n  weir top --by namespace --sort lag\n  weir top --once --json --url http://127.0.0.1:9701"
+    )]
+    Top(TopArgs),
     /// Stop naming a retired agent in answers: nothing more will come of it.
     #[command(
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
@@ -102,6 +107,115 @@ pub struct NodeArgs {
     /// holds the other end of its standard input.
     #[arg(long, hide = true)]
     pub exit_with_parent: bool,
+}
+
+/// The agent's role, or a question to a running one.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct AgentArgs {
+    /// How the role runs.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Something else than to run it.
+    #[command(subcommand)]
+    pub command: Option<AgentCommand>,
+}
+
+/// What can be done with an agent beside running it.
+#[derive(Debug, Subcommand)]
+pub enum AgentCommand {
+    /// Show lines as a running agent reads or sends them.
+    #[command(
+        before_help = "Example:\n  weir agent tap --service cart\n  weir agent tap --stage framed --contains timeout --for 1m"
+    )]
+    Tap(TapArgs),
+}
+
+/// Which lines of which agent.
+#[derive(Debug, Args)]
+pub struct TapArgs {
+    /// Where the agent serves; without it, this host's: 9701, then 9700.
+    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// `framed`: as they stand in the file, dropped ones too; `batched`: as they
+    /// are sent.
+    #[arg(long, value_enum, default_value_t = TapStage::Batched)]
+    pub stage: TapStage,
+    /// Only of pods with such a name.
+    #[arg(long, value_name = "GLOB")]
+    pub pod: Option<String>,
+    /// Only of services with such a name.
+    #[arg(long, value_name = "GLOB")]
+    pub service: Option<String>,
+    /// Only with this text.
+    #[arg(long, value_name = "TEXT")]
+    pub contains: Option<String>,
+    /// At most so many in a second, for example `20` or `20/s`.
+    #[arg(long, default_value = "100/s", value_name = "N/s")]
+    pub sample: String,
+    /// How long to watch.
+    #[arg(long = "for", default_value = "10s", value_name = "DURATION")]
+    pub watch_for: String,
+    /// Print JSON, a line each, as the agent sends it.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where lines are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TapStage {
+    /// As they stand in the file.
+    Framed,
+    /// As they are sent.
+    Batched,
+}
+
+/// What is shown of which agent.
+#[derive(Debug, Args)]
+pub struct TopArgs {
+    /// Where the agent serves; without it, this host's: 9701, then 9700.
+    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// What a row is.
+    #[arg(long, value_enum, default_value_t = TopBy::Pod)]
+    pub by: TopBy,
+    /// What stands first.
+    #[arg(long, value_enum, default_value_t = TopSort::Bytes)]
+    pub sort: TopSort,
+    /// How many rows.
+    #[arg(long, default_value_t = 20)]
+    pub rows: usize,
+    /// Look twice, an interval apart, print once, and end.
+    #[arg(long)]
+    pub once: bool,
+    /// Print JSON, an object each time.
+    #[arg(long)]
+    pub json: bool,
+    /// How often to look.
+    #[arg(long, default_value = "2s", value_name = "DURATION")]
+    pub interval: String,
+}
+
+/// What a row of `weir top` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TopBy {
+    /// A pod; a service, where no pod writes.
+    Pod,
+    /// A Kubernetes namespace.
+    Namespace,
+    /// A service.
+    Service,
+    /// A file.
+    File,
+}
+
+/// What `weir top` puts first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TopSort {
+    /// Who sends the most.
+    Bytes,
+    /// Who is the furthest behind.
+    Lag,
 }
 
 /// Which agent, and in which catalog.
@@ -182,7 +296,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::All(args) => command::node(&args, command::Roles::ALL),
-        Command::Agent(args) => command::node(&args, command::Roles::AGENT),
+        Command::Agent(AgentArgs { command: Some(AgentCommand::Tap(args)), .. }) => command::tap(&args),
+        Command::Agent(args) => command::node(&args.node, command::Roles::AGENT),
+        Command::Top(args) => command::top(&args),
         Command::Ingest(args) => command::node(&args, command::Roles::INGEST),
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
         Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),

@@ -5,6 +5,8 @@ mod demo;
 mod dismiss;
 mod node;
 mod sql;
+mod tap;
+mod top;
 mod validate;
 
 use std::process::ExitCode;
@@ -13,7 +15,10 @@ use anyhow::Result;
 
 pub use dismiss::dismiss;
 pub use node::{node, query_worker};
+pub(crate) use sql::complaint;
 pub use sql::sql;
+pub use tap::tap;
+pub use top::top;
 pub use validate::validate;
 
 pub use crate::node::Roles;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{Connection, SendRequest};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -91,6 +92,43 @@ impl Client {
         serde_json::from_value(answer["rows"].take()).context("the answer has no rows")
     }
 
+    /// `GET path` without an end: `take` gets the body piece by piece, for as
+    /// long as it answers true and the other side sends.
+    ///
+    /// # Errors
+    /// Anything but success, with what the server said.
+    pub async fn stream(&self, path: &str, mut take: impl FnMut(&[u8]) -> Result<bool>) -> Result<()> {
+        let (mut sender, connection) = self.connect().await?;
+        let request = Request::get(path).header(HOST, &self.authority).body(Full::new(Bytes::new()))?;
+        let taking = async {
+            let response = sender.send_request(request).await?;
+            let (head, mut body) = response.into_parts();
+            if !head.status.is_success() {
+                let (status, headers) = (head.status, head.headers);
+                let response = Response { status, headers, body: body.collect().await?.to_bytes() };
+                bail!("{}", crate::command::complaint(&response));
+            }
+            while let Some(frame) = body.frame().await {
+                if let Some(data) = frame?.data_ref()
+                    && !take(data)?
+                {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        tokio::pin!(taking);
+        tokio::pin!(connection);
+        tokio::select! {
+            biased;
+            taken = &mut taking => taken,
+            closed = &mut connection => {
+                closed.with_context(|| format!("the connection to {} broke", self.authority))?;
+                taking.await
+            }
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -104,6 +142,16 @@ impl Client {
             .with_context(|| format!("{} did not answer within {TIMEOUT:?}", self.authority))?
     }
 
+    async fn connect(
+        &self,
+    ) -> Result<(SendRequest<Full<Bytes>>, Connection<TokioIo<TcpStream>, Full<Bytes>>)> {
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .with_context(|| format!("cannot reach Weir at {}: is it running?", self.authority))?;
+        stream.set_nodelay(true)?;
+        Ok(hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?)
+    }
+
     async fn exchange(
         &self,
         method: Method,
@@ -111,11 +159,7 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Response> {
-        let stream = TcpStream::connect(&self.authority)
-            .await
-            .with_context(|| format!("cannot reach Weir at {}: is it running?", self.authority))?;
-        stream.set_nodelay(true)?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) = self.connect().await?;
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
         for (name, value) in headers {
             request = request.header(*name, *value);

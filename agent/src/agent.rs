@@ -17,13 +17,20 @@ use crate::bell::{Bell, News, Stop};
 use crate::checkpoint::Checkpoint;
 use crate::find::Patterns;
 use crate::lane::Closed;
+use crate::limit::Limiter;
 use crate::metric::Measured;
 use crate::reader::Reader;
 use crate::receive::{Receivers, Surroundings};
 use crate::send::{Delivery, Sender, Trouble};
+use crate::status::{self, Desk};
 use crate::tail::Moment;
+use crate::tap::{self, Tap};
 use crate::watch::{self, Ear};
 use crate::{AgentTopics, Config, StartError, StopError};
+
+/// Tellings of losses that wait to be stored. When it is full, the next one
+/// tells of more.
+const LOSSES_WAITING: usize = 2;
 
 /// A running agent. Dropping it ends it without waiting for acknowledgements;
 /// nothing is lost by that.
@@ -32,6 +39,8 @@ pub struct Agent {
     tasks: Tasks,
     bell: Arc<Bell>,
     pub(crate) receivers: Arc<Receivers>,
+    tap: Arc<Tap>,
+    sending: Trouble,
     troubles: Vec<Trouble>,
 }
 
@@ -73,6 +82,7 @@ pub async fn start(
     let excluded = std::path::absolute(own_data)
         .map_err(|source| StartError::StateDirectory { path: state_dir.clone(), source })?;
     let patterns = Patterns::new(&config.tail, &excluded)?;
+    let limiter = Limiter::new(&config.limits)?;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;
     let topic = topics.logs.clone();
@@ -108,7 +118,10 @@ pub async fn start(
         handles: &handles,
     });
     let receivers = Arc::new(receivers.await?);
+    let (tap, (told, losses)) = (Arc::<Tap>::default(), mpsc::channel(LOSSES_WAITING));
+    let own = origin.clone();
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch);
+    let reader = reader.limited(limiter, told).tapped(Arc::clone(&tap));
 
     let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());
@@ -141,14 +154,25 @@ pub async fn start(
         told.until(&shutdown).await;
         Ok(())
     });
-    let troubles = [saving, sending].into_iter().chain(receivers.troubles().iter().cloned()).collect();
-    Ok(Agent { tasks, bell, receivers, troubles })
+    let telling = Arc::clone(&receivers);
+    tasks.spawn("tell", async move {
+        telling.say(&own, losses).await;
+        Ok(())
+    });
+    let troubles =
+        [saving, sending.clone()].into_iter().chain(receivers.troubles().iter().cloned()).collect();
+    Ok(Agent { tasks, bell, receivers, tap, sending, troubles })
 }
 
 impl Agent {
-    /// The receivers' routes.
+    /// The receivers' routes, and those that tell how the agent stands.
     pub fn router(&self) -> Router {
-        self.receivers.router()
+        let desk = Desk {
+            bell: Arc::clone(&self.bell),
+            receivers: Arc::clone(&self.receivers),
+            sending: self.sending.clone(),
+        };
+        self.receivers.router().merge(status::router(desk)).merge(tap::router(Arc::clone(&self.tap)))
     }
 
     /// Stops reading and receiving, sends what is framed or spooled, waits until it is durable, writes
@@ -185,6 +209,7 @@ impl Agent {
     }
 
     fn stop_all(&self, how: Stop) {
+        self.tap.close();
         self.receivers.stop(how);
         self.bell.stop(how);
     }
@@ -242,9 +267,13 @@ impl Reading {
     }
 
     fn hear(&mut self, wait: Duration) -> News {
-        let news = self.bell.wait(wait);
+        let mut news = self.bell.wait(wait);
         for _ in 0..news.acknowledged {
             self.reader.acknowledged();
+        }
+        for asker in news.asked.drain(..) {
+            // Who went away does not want to know.
+            let _ = asker.send(self.reader.status());
         }
         news
     }

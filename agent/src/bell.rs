@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::reader::Heard;
+use crate::status::ReaderStatus;
 
 /// Wakes the reading thread. Every word but the last is said again at the next
 /// wake-up; nothing queues up: what changed is a set, the rest are counts.
@@ -21,6 +24,8 @@ pub(crate) struct News {
     pub(crate) heard: Heard,
     /// Batches that the event log made durable.
     pub(crate) acknowledged: usize,
+    /// Who wants to know how things stand.
+    pub(crate) asked: Vec<oneshot::Sender<ReaderStatus>>,
     /// How to end, once that was asked for.
     pub(crate) stop: Option<Stop>,
     rung: bool,
@@ -53,6 +58,16 @@ impl Bell {
     /// Batches became durable.
     pub(crate) fn acknowledged(&self, batches: usize) {
         self.ring(|news| news.acknowledged += batches);
+    }
+
+    /// Asks how things stand. No answer comes once the thread has ended.
+    pub(crate) fn ask(&self) -> oneshot::Receiver<ReaderStatus> {
+        let (answer, answered) = oneshot::channel();
+        self.ring(|news| {
+            news.asked.retain(|asker| !asker.is_closed());
+            news.asked.push(answer);
+        });
+        answered
     }
 
     /// The agent shall end. A harder word replaces a softer one.

@@ -96,6 +96,14 @@ pub(crate) struct StreamEntry {
     pub(crate) first: u64,
     /// Covered by acknowledged batches: 0 until the first.
     pub(crate) acknowledged: u64,
+    /// No record that ends beyond it was sent, where lines are limited.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) reach: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl StreamEntry {

@@ -10,6 +10,7 @@ use weir_runtime::HumanDuration;
 use crate::StartError;
 use crate::find::Patterns;
 use crate::join::Multiline;
+use crate::limit::LimitsConfig;
 use crate::receive::ReceiveConfig;
 
 /// The agent's configuration.
@@ -49,6 +50,8 @@ pub struct Config {
     /// Say goodbye when told to end, so that no answer waits for this agent:
     /// for a host that is taken away. Without it the agent is expected back.
     pub goodbye: bool,
+    /// How much of what is tailed may be sent.
+    pub limits: LimitsConfig,
     /// What clients push.
     pub receive: ReceiveConfig,
     /// Nothing below this directory is read, whatever the patterns say: where
@@ -61,8 +64,9 @@ impl Config {
     /// Says which pattern cannot be understood, if one cannot.
     ///
     /// # Errors
-    /// [`StartError::Glob`] or [`StartError::Pattern`].
+    /// [`StartError::Glob`], [`StartError::Pattern`] or [`StartError::Limits`].
     pub fn validate(&self) -> Result<(), StartError> {
+        self.limits.validate()?;
         Patterns::new(&self.tail, Path::new("")).map(drop)
     }
 }
@@ -80,6 +84,7 @@ impl Default for Config {
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
             goodbye: false,
+            limits: LimitsConfig::default(),
             receive: ReceiveConfig::default(),
             own_data: None,
         }

@@ -28,6 +28,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// A limit makes no sense.
+    #[error("{key}: {reason}")]
+    Limits {
+        /// The setting.
+        key: String,
+        /// What is wrong with it, and what to write.
+        reason: String,
+    },
     /// The state directory cannot be used.
     #[error("the agent's state directory {path} cannot be written; make it writable or choose another")]
     StateDirectory {

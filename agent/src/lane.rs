@@ -163,6 +163,21 @@ impl Lane {
         self.settle(source, end);
     }
 
+    /// Says that one event will never be a row. All of a batch that have the
+    /// same source and reason are one drop, however many rows lie between.
+    pub(crate) fn refuse(&mut self, source: SourceKey, range: ByteRange, reason: &'static str) {
+        let slot = self.slot(source);
+        let drops = &mut self.slots[slot].drops;
+        match drops.iter_mut().find(|drop| drop.reason == reason) {
+            Some(drop) => {
+                drop.range = ByteRange::new(drop.range.start, drop.range.end.max(range.end));
+                drop.count += 1;
+            }
+            None => drops.push(Drop { range, count: 1, reason: reason.to_owned() }),
+        }
+        self.settle(source, range.end);
+    }
+
     /// Every byte of the source below `end` is settled.
     pub(crate) fn settle(&mut self, source: SourceKey, end: u64) {
         if end > self.state(source).settled {

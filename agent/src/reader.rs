@@ -17,7 +17,10 @@ mod tests;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use crate::Config;
 use crate::attribute::Origin;
@@ -25,14 +28,17 @@ use crate::checkpoint::{Changes, Checkpoint, FileKey, Restored};
 use crate::files::Files;
 use crate::find::Patterns;
 use crate::lane::{Closed, Lane, Settles};
+use crate::limit::{Limiter, Loss};
 use crate::mark::Marks;
 use crate::metric::Measured;
+use crate::status::ReaderStatus;
 use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
+use crate::tap::Tap;
 use crate::watch::Watch;
 
 /// Compressed bytes of batches that are closed and not acknowledged. Beyond
 /// it, reading pauses.
-const IN_FLIGHT_BYTES: usize = 4 << 20;
+pub(crate) const IN_FLIGHT_BYTES: usize = 4 << 20;
 
 /// Blocks read in one turn, so that acknowledgements are heard in between.
 const BLOCKS_PER_TURN: usize = 16;
@@ -67,6 +73,9 @@ pub(crate) struct Reader {
     marks: Marks,
     files: Files,
     buffer: Vec<u8>,
+    limiter: Limiter,
+    tap: Arc<Tap>,
+    told: Option<mpsc::Sender<Vec<Loss>>>,
     /// Files that may have something to read.
     active: VecDeque<FileKey>,
     /// Files read to their end that hold something unfinished.
@@ -139,6 +148,9 @@ impl Reader {
             marks: Marks::default(),
             files,
             buffer: Vec::new(),
+            limiter: Limiter::default(),
+            tap: Arc::default(),
+            told: None,
             active: VecDeque::new(),
             unfinished: BTreeSet::new(),
             in_flight: VecDeque::new(),
@@ -160,6 +172,18 @@ impl Reader {
         }
     }
 
+    /// Drops what is too much, and says so; without this nothing is dropped.
+    pub(crate) fn limited(mut self, limiter: Limiter, told: mpsc::Sender<Vec<Loss>>) -> Self {
+        (self.limiter, self.told) = (limiter, Some(told));
+        self
+    }
+
+    /// Shows its records to whoever watches.
+    pub(crate) fn tapped(mut self, tap: Arc<Tap>) -> Self {
+        self.tap = tap;
+        self
+    }
+
     /// Does what is due.
     pub(crate) fn turn(&mut self, now: Moment, heard: &Heard) -> Turn {
         self.scan_wished |= heard.rescan;
@@ -172,6 +196,7 @@ impl Reader {
         self.read(now);
         self.cut(now);
         self.close_batches(now);
+        self.tell_losses(now);
         let save_due = now.steady >= self.last_save + SAVE_INTERVAL;
         if self.discovered || (self.is_behind() && save_due) {
             self.save(now);
@@ -226,6 +251,30 @@ impl Reader {
         self.problem.as_deref()
     }
 
+    /// How things stand.
+    pub(crate) fn status(&self) -> ReaderStatus {
+        ReaderStatus {
+            agent: self.checkpoint.head().agent.to_string(),
+            is_watching: self.watch.is_some(),
+            in_flight_bytes: self.in_flight_bytes as u64,
+            is_paused: !self.has_room(),
+            problem: self.problem.clone(),
+            files: self.files.iter().map(|tail| tail.status(&self.lane, &self.origin)).collect(),
+        }
+    }
+
+    /// Hands on what was dropped. Nobody is waited for.
+    fn tell_losses(&mut self, now: Moment) {
+        let Some(told) = &self.told else { return };
+        let losses = self.limiter.take_losses(now);
+        if losses.is_empty() {
+            return;
+        }
+        if let Err(mpsc::error::TrySendError::Full(losses)) = told.try_send(losses) {
+            self.limiter.give_back(losses);
+        }
+    }
+
     // -- reading ------------------------------------------------------------
 
     fn read(&mut self, now: Moment) {
@@ -257,6 +306,8 @@ impl Reader {
             origin: &self.origin,
             measured: &self.measured,
             buffer: &mut self.buffer,
+            limiter: &mut self.limiter,
+            tap: &self.tap,
         };
         Some((self.files.get_mut(key)?, bench))
     }

@@ -31,6 +31,7 @@ mod grpc;
 mod http;
 mod identity;
 mod metric;
+mod own;
 mod refusal;
 mod spool;
 mod zipkin;
@@ -42,7 +43,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use weir_proto::model::{Signal, Source, TenantId};
 use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks};
 use weir_stream::disk::{DiskConfig, DiskLog};
@@ -52,6 +53,7 @@ pub use config::ReceiveConfig;
 
 use crate::attribute::Origin;
 use crate::bell::Stop;
+use crate::limit::Loss;
 use crate::metric::Measured;
 use crate::send::{Delivery, Trouble};
 use crate::{AgentTopics, StartError};
@@ -73,6 +75,22 @@ pub(crate) struct Receivers {
     door: Arc<Door>,
     stop: watch::Sender<Option<Stop>>,
     troubles: Vec<Trouble>,
+}
+
+/// How one signal stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpoolStatus {
+    pub(crate) signal: Signal,
+    /// Bytes that the event log does not have.
+    pub(crate) bytes: u64,
+    /// How many there may be.
+    pub(crate) bytes_max: u64,
+    /// Records stored by this process.
+    pub(crate) records: u64,
+    /// Records that could not be stored.
+    pub(crate) rejected: u64,
+    /// Records left out by sampling.
+    pub(crate) sampled: u64,
 }
 
 /// What receivers need of the agent around them.
@@ -135,7 +153,7 @@ impl Receivers {
             let numbering = Numbering { tenant: tenant.clone(), agent: lanes.agent(), source };
             let (writes, writing) = watch::channel(());
             let writer = Writer {
-                spool: Arc::clone(&spools),
+                spool: Arc::clone(&spools) as Arc<dyn Append>,
                 partition: spool.clone(),
                 numbering: Arc::new(numbering.clone()),
                 next: ends.end,
@@ -178,6 +196,16 @@ impl Receivers {
     /// The routes of all protocols.
     pub(crate) fn router(&self) -> Router {
         http::routes(&self.door).merge(zipkin::routes(&self.door)).merge(grpc::routes(&self.door))
+    }
+
+    /// How each signal stands.
+    pub(crate) fn spools(&self) -> impl Iterator<Item = SpoolStatus> {
+        self.door.spools()
+    }
+
+    /// Stores what the agent itself has to say, until nobody says anything.
+    pub(crate) async fn say(&self, origin: &Origin, losses: mpsc::Receiver<Vec<Loss>>) {
+        own::say(&self.door, origin, losses).await;
     }
 
     /// What keeps the receivers from their work.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
 use weir_runtime::Clock;
-use weir_stream::{Append, AppendError, Partition, Record};
+use weir_stream::{Append, AppendError, Offset, Partition, Record};
 
 use crate::bell::Bell;
 use crate::lane::Closed;
@@ -21,6 +21,10 @@ pub(crate) const APPEND_BYTES: usize = 2 << 20;
 
 /// The first wait before an append is repeated, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// An append that is not answered within this time is told as trouble. It is
+/// waited for all the same.
+const SILENCE: Duration = if cfg!(test) { Duration::from_millis(20) } else { Duration::from_secs(10) };
 
 /// Sends the batches of the tailed files' lane.
 pub(crate) struct Sender {
@@ -77,7 +81,7 @@ impl Delivery {
     pub(crate) async fn append(&self, records: &[Record]) -> Result<(), Refused> {
         let mut wait = BACKOFF.0;
         loop {
-            let error = match self.log.append(&self.partition, records.to_vec()).await {
+            let error = match self.answered(records).await {
                 Ok(_) => {
                     if self.trouble.set(None) {
                         tracing::info!(partition = %self.partition, "the event log takes batches again");
@@ -94,6 +98,23 @@ impl Delivery {
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(BACKOFF.1);
+        }
+    }
+}
+
+impl Delivery {
+    /// Appends once, and says so when no answer comes.
+    async fn answered(&self, records: &[Record]) -> Result<Offset, AppendError> {
+        let mut append = self.log.append(&self.partition, records.to_vec());
+        match tokio::time::timeout(SILENCE, &mut append).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let text = "the event log does not answer: it may be away, or overloaded";
+                if !self.trouble.set(Some(text.to_owned())) {
+                    tracing::warn!(partition = %self.partition, "{text}; waiting for it");
+                }
+                append.await
+            }
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
@@ -16,7 +17,10 @@ use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
 use crate::join::{Joiner, Modes, Multiline};
 use crate::lane::{Lane, SourceKey};
+use crate::limit::{Asked, Gate, Limiter, Subject};
 use crate::metric::Measured;
+use crate::status::{Counts, FileStatus};
+use crate::tap::{Stage, Tap};
 
 /// The present, on both clocks: the wall's for what is told to others, the
 /// steady one for waiting.
@@ -92,6 +96,8 @@ pub(crate) struct Tail {
     grew: Duration,
     /// The time in the last line, microseconds since 1970.
     written: Option<i64>,
+    gate: Gate,
+    counts: Counts,
 }
 
 /// Where the reading of a copied file goes on.
@@ -109,6 +115,10 @@ pub(crate) struct Bench<'a> {
     pub(crate) origin: &'a Origin,
     /// Counts.
     pub(crate) measured: &'a Measured,
+    /// Says what is too much.
+    pub(crate) limiter: &'a mut Limiter,
+    /// Shows records to whoever watches.
+    pub(crate) tap: &'a Tap,
     /// Holds the bytes being framed.
     pub(crate) buffer: &'a mut Vec<u8>,
 }
@@ -150,6 +160,8 @@ impl Tail {
             length_min: 0,
             grew: now.steady,
             written: None,
+            gate: Gate::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -199,6 +211,8 @@ impl Tail {
             sources,
             grew: Duration::ZERO,
             written: None,
+            gate: Gate::restore(&entry.streams),
+            counts: Counts::default(),
         }
     }
 
@@ -209,7 +223,8 @@ impl Tail {
             let source = self.sources[stream.index()]?;
             let first = self.framer.first(stream)?;
             let acknowledged = lane.acknowledged(source);
-            Some(StreamEntry { stream, id: lane.id(source), first, acknowledged })
+            let reach = self.gate.reach(stream);
+            Some(StreamEntry { stream, id: lane.id(source), first, acknowledged, reach })
         };
         let streams: Vec<_> = Stream::ALL.into_iter().filter_map(stream_entry).collect();
         let resume = |stream| streams.iter().find(|held| held.stream == stream).map(StreamEntry::resume);
@@ -307,6 +322,34 @@ impl Tail {
     /// When it last grew.
     pub(crate) fn grew(&self) -> Duration {
         self.grew
+    }
+
+    /// How it stands.
+    pub(crate) fn status(&self, lane: &Lane, origin: &Origin) -> FileStatus {
+        let subject = match self.gate.subject() {
+            Some(subject) => Subject::clone(subject),
+            None => Subject::of(&origin.resource(&self.path, Stream::File)),
+        };
+        let streams = Stream::ALL.into_iter().filter(|stream| self.sources[stream.index()].is_some());
+        let acknowledged = self.sources().map(|source| lane.acknowledged(source)).min().unwrap_or(0);
+        let size = self.size.max(self.seen);
+        FileStatus {
+            key: self.key,
+            path: self.last_path.to_string_lossy().into_owned(),
+            subject,
+            streams: streams.filter_map(Stream::iostream).collect(),
+            format: self.framer.format(),
+            size,
+            read: self.read_end(),
+            settled: self.settled(),
+            acknowledged,
+            lag: if self.ended { 0 } else { size.saturating_sub(acknowledged) },
+            written: self.written,
+            is_open: self.is_open(),
+            is_deleted: self.deleted,
+            is_rotated: !self.matched,
+            counts: self.counts.clone(),
+        }
     }
 
     /// The sources drawn.
@@ -436,6 +479,7 @@ impl Tail {
         if self.verified && known_end > position {
             let range = ByteRange::new(position, known_end);
             bench.measured.dropped(drop_reason::TRUNCATED_UNREAD, range.len());
+            self.counts.dropped(drop_reason::TRUNCATED_UNREAD);
             // The streams of a file share its bytes: one of them tells.
             // How many lines it would have been is not known.
             let mut drop = Some(Drop { range, count: 0, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
@@ -466,6 +510,10 @@ impl Tail {
             lane: bench.lane,
             origin: bench.origin,
             measured: bench.measured,
+            limiter: bench.limiter,
+            tap: bench.tap,
+            gate: &mut self.gate,
+            counts: &mut self.counts,
             now,
         };
         let result = act(&mut self.framer, &mut self.joiner, bench.buffer, &mut sink);
@@ -493,6 +541,10 @@ pub(crate) struct TailSink<'a> {
     lane: &'a mut Lane,
     origin: &'a Origin,
     measured: &'a Measured,
+    limiter: &'a mut Limiter,
+    tap: &'a Tap,
+    gate: &'a mut Gate,
+    counts: &'a mut Counts,
     now: Moment,
 }
 
@@ -507,19 +559,42 @@ impl TailSink<'_> {
         self.drew = true;
         source
     }
+
+    /// Says whether a record is dropped, and counts it if it is.
+    fn refuses(&mut self, source: SourceKey, frame: &Frame<'_>) -> bool {
+        if self.gate.subject().is_none() {
+            let subject = Subject::of(&self.origin.resource(self.path, frame.stream));
+            self.limiter.admit(self.gate, Arc::new(subject), Asked::default());
+        }
+        let judgement = self.limiter.judge(self.gate, self.lane.id(source), frame, self.now);
+        self.drew |= judgement.is_undurable;
+        let Some(reason) = judgement.refused else { return false };
+        self.lane.refuse(source, frame.range, reason);
+        self.measured.dropped(reason, frame.range.len());
+        self.counts.dropped(reason);
+        true
+    }
 }
 
 impl Sink for TailSink<'_> {
     fn record(&mut self, frame: Frame<'_>) {
         let source = self.source(frame.stream);
+        let refused = self.refuses(source, &frame);
+        self.tap.offer(Stage::Framed, self.gate.subject(), &frame, self.now);
+        if let Some(nanos) = frame.timestamp_nanos {
+            self.written = Some(nanos.div_euclid(1_000));
+        }
+        if refused {
+            return;
+        }
+        self.tap.offer(Stage::Batched, self.gate.subject(), &frame, self.now);
         self.lane.push(source, &frame, self.now.wall);
         self.measured.lines.inc();
+        self.counts.passed(frame.range.len());
         if let Some(dropped) = frame.dropped {
             debug_assert!(frame.flags & flags::TRUNCATED != 0, "what is dropped is marked");
             self.measured.dropped(drop_reason::LINE_TOO_LONG, dropped.len());
-        }
-        if let Some(nanos) = frame.timestamp_nanos {
-            self.written = Some(nanos.div_euclid(1_000));
+            self.counts.dropped(drop_reason::LINE_TOO_LONG);
         }
     }
 }

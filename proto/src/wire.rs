@@ -17,6 +17,7 @@ pub mod layout;
 pub mod message;
 pub mod otlp;
 pub mod rows;
+mod sample;
 mod sources;
 pub mod zipkin;
 

@@ -38,7 +38,8 @@ pub fn sql(args: &SqlArgs) -> Result<ExitCode> {
     super::DONE
 }
 
-fn complaint(response: &Response) -> String {
+/// What the server says is wrong, on one line.
+pub(crate) fn complaint(response: &Response) -> String {
     let body: Value = response.json().unwrap_or_default();
     match (body["error"]["message"].as_str(), body["error"]["hint"].as_str()) {
         (Some(message), Some(hint)) => format!("{message} ({hint})"),
@@ -88,7 +89,7 @@ fn print_table(out: &mut impl Write, answer: &Value) -> Result<()> {
 }
 
 /// A value on one line: control characters must not reach the terminal.
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => return String::new(),
         Value::String(text) => text.clone(),

@@ -7,8 +7,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::sync::watch;
+use tower::ServiceExt;
 use weir_proto::wire::batch::LineBatch;
 use weir_runtime::HumanDuration;
+use weir_runtime::admin::{self, Check};
 use weir_stream::{AppendError, Offset, Record, Topic};
 
 use super::*;
@@ -22,12 +29,15 @@ struct MemoryLog {
     full: AtomicBool,
     refuses: AtomicBool,
     appends: AtomicU32,
+    /// Never answers, until it is said that it does.
+    silent: watch::Sender<bool>,
 }
 
 #[async_trait]
 impl Append for MemoryLog {
     async fn append(&self, _: &Partition, records: Vec<Record>) -> Result<Offset, AppendError> {
         self.appends.fetch_add(1, Ordering::SeqCst);
+        let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
         if self.refuses.load(Ordering::SeqCst) {
             return Err(AppendError::TooLarge { bytes: 2, limit: 1 });
         }
@@ -105,6 +115,7 @@ impl Place {
 
     fn write(&self, name: &str, text: &str) {
         let path = self.root.path().join("logs").join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
         let mut file = OpenOptions::new().create(true).append(true).open(path).expect("opened");
         file.write_all(text.as_bytes()).expect("written");
     }
@@ -248,6 +259,132 @@ async fn what_keeps_an_agent_from_starting_is_named() {
     fs::write(&checkpoint, "nonsense\n").expect("written");
     let error = place.start().await.expect_err("damaged");
     assert!(matches!(error, StartError::Damaged { .. }), "{error}");
+}
+
+/// A process's routes: the agent's, and what it says of itself.
+fn process(agent: &Agent, place: &Place) -> Router {
+    let health = agent.health();
+    let checks = vec![Check::new("agent", move || health.check())];
+    admin::router(checks, place.handles.metrics.clone()).merge(agent.router())
+}
+
+async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).body(Body::empty()).expect("a request");
+    let response = router.clone().oneshot(request).await.expect("answered");
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn status_of(router: &Router) -> Value {
+    let (status, body) = get(router, "/api/v1/agent/status").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    serde_json::from_str(&body).expect("JSON")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_never_answers_is_no_reason_to_be_killed_but_one_not_to_be_ready() {
+    let place = Place::new();
+    place.log.silent.send_replace(true);
+    place.write("a.log", "one\ntwo\n");
+    let agent = place.start().await.expect("starts");
+    let router = process(&agent, &place);
+    place.wait_for("trouble", || agent.health().check().is_err()).await;
+    assert_eq!(get(&router, "/healthz").await.0, StatusCode::OK);
+    let (status, body) = get(&router, "/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.contains("the event log does not answer"), "{body}");
+    let answer = get(&router, "/metrics").await;
+    assert_eq!(answer.0, StatusCode::OK);
+    let said = status_of(&router).await;
+    let file = &said["files"][0];
+    assert_eq!((&file["lines"], &file["lag_bytes"]), (&Value::from(2), &Value::from(8)), "{said}");
+    assert!(said["log"].as_str().is_some_and(|text| text.contains("does not answer")), "{said}");
+
+    place.log.silent.send_replace(false);
+    place.wait_for_lines(&["one", "two"]).await;
+    place.wait_for("recovery", || agent.health().check().is_ok()).await;
+    assert_eq!(get(&router, "/readyz").await.0, StatusCode::OK);
+    agent.stop(PATIENCE).await.expect("stops");
+    let (status, body) = get(&router, "/api/v1/agent/status").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_says_how_each_file_stands() {
+    let place = Place::new();
+    place.write("shop_cart-7d9_1a2b/cart/0.log", "2033-05-18T03:33:20Z stdout F one\n");
+    place.write("a.log", &"0123456789\n".repeat(100));
+    let pods = format!("{}/logs/*/*/*.log", place.root.path().display());
+    let limits = r#"{"pod": {"lines_per_second": 1, "burst": "10s"}}"#;
+    let limits = serde_json::from_str(limits).expect("limits");
+    let mut config = Config { limits, ..place.config() };
+    config.tail.push(pods);
+    let agent = place.start_as(config).await.expect("starts");
+    let router = agent.router();
+    place.wait_for("lines", || place.log.lines().len() == 11).await;
+    let mut said = status_of(&router).await;
+    while said["files"].as_array().expect("files").iter().any(|file| file["lag_bytes"] != 0) {
+        said = status_of(&router).await;
+    }
+    let files = said["files"].as_array().expect("files");
+    let file = |part: &str| {
+        let has = |file: &&Value| file["path"].as_str().is_some_and(|path| path.ends_with(part));
+        files.iter().find(has).unwrap_or_else(|| panic!("{part} in {said}"))
+    };
+    let plain = file("a.log");
+    assert_eq!((&plain["service"], &plain["pod"]), (&Value::from("a"), &Value::Null));
+    assert_eq!((&plain["lines"], &plain["drops"]["rate_limited"]), (&Value::from(10), &Value::from(90)));
+    assert_eq!(
+        (&plain["size"], &plain["read"], &plain["acknowledged"]),
+        (&1100.into(), &1100.into(), &1100.into())
+    );
+    let pod = file("0.log");
+    assert_eq!(
+        (&pod["namespace"], &pod["pod"], &pod["container"]),
+        (&"shop".into(), &"cart-7d9".into(), &"cart".into())
+    );
+    assert_eq!((&pod["format"], &pod["streams"][0]), (&"cri".into(), &"stdout".into()));
+    assert_eq!((&said["reading"]["paused"], &said["reading"]["why"]), (&Value::from(false), &Value::Null));
+    assert_eq!(said["receive"]["spans"]["spool_bytes"], 0);
+    agent.stop(PATIENCE).await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tap_shows_lines_as_they_come_and_ends_with_the_agent() {
+    let place = Place::new();
+    let agent = place.start().await.expect("starts");
+    let router = agent.router();
+    for (query, part) in [
+        ("stage=raw", "stage"),
+        ("pod=[", "no glob"),
+        ("sample=0", "1 or more"),
+        ("for=ever", "for"),
+        ("colour=red", "colour"),
+    ] {
+        let (status, body) = get(&router, &format!("/api/v1/agent/tap?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(body.contains(part), "{query}: {body}");
+    }
+    let (status, body) = get(&router, "/api/v1/agent/tap?for=1ms").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "it ends by itself");
+
+    let request = Request::get("/api/v1/agent/tap?service=a*&contains=tw&for=1h").body(Body::empty());
+    let response = router.clone().oneshot(request.expect("a request")).await.expect("answered");
+    assert_eq!(response.headers()["content-type"], "application/x-ndjson");
+    let mut body = response.into_body();
+    place.write("a.log", "one\ntwo\n");
+    place.write("b.log", "two\n");
+    let frame = tokio::time::timeout(PATIENCE, body.frame()).await.expect("in time");
+    let line = frame.expect("a frame").expect("whole").into_data().expect("data");
+    let line: Value = serde_json::from_slice(&line).expect("JSON");
+    assert_eq!(
+        (&line["text"], &line["service"], &line["stage"]),
+        (&"two".into(), &"a".into(), &"batched".into())
+    );
+    agent.stop(PATIENCE).await.expect("stops");
+    assert!(body.frame().await.is_none(), "nothing more comes");
+    assert_eq!(get(&router, "/api/v1/agent/tap").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
             id: SourceId::from_u128(u128::from(key)),
             first: 0,
             acknowledged,
+            reach: 0,
         }],
         cuts: vec![Cut { end: acknowledged, stream: Stream::File, kind: CutKind::Line, resolved: None }],
         multiline: Modes::one(Multiline::Auto),

@@ -1,6 +1,7 @@
 //! The reader on real files, with a clock and an event log of its own.
 
 mod crash;
+mod limit;
 mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,7 @@ use weir_runtime::Metrics;
 
 use super::*;
 use crate::identity::Identity;
+use crate::limit::LimitsConfig;
 
 /// A directory of files, an agent that reads them, and a log.
 struct Bed {
@@ -28,6 +30,8 @@ struct Bed {
     /// Appended, not yet acknowledged.
     appended: usize,
     log: Vec<EncodedBatch>,
+    limits: LimitsConfig,
+    losses: Option<mpsc::Receiver<Vec<Loss>>>,
 }
 
 impl Bed {
@@ -46,6 +50,8 @@ impl Bed {
             pending: VecDeque::new(),
             appended: 0,
             log: Vec::new(),
+            limits: LimitsConfig::default(),
+            losses: None,
         };
         bed.start();
         bed
@@ -59,7 +65,11 @@ impl Bed {
         let (checkpoint, restored) = Checkpoint::open(&state, lock, 1).expect("a checkpoint");
         let origin = Origin::default();
         let measured = self.measured.clone();
-        self.reader = Some(Reader::new(config, patterns, origin, measured, checkpoint, restored, None));
+        let limiter = Limiter::new(&self.limits).expect("valid limits");
+        let (told, losses) = mpsc::channel(1);
+        self.losses = Some(losses);
+        let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
+        self.reader = Some(reader.limited(limiter, told));
     }
 
     /// The agent dies; of what it had handed on, only the first arrived.

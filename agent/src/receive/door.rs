@@ -4,15 +4,17 @@ use std::sync::{Mutex, PoisonError};
 
 use axum::body::Body;
 use weir_proto::DecodeError;
-use weir_proto::model::Signal;
+use weir_proto::model::{Signal, drop_reason};
 use weir_proto::wire::Decoded;
 use weir_runtime::Clock;
 
 use super::ReceiveConfig;
+use super::SpoolStatus;
 use super::body::{Memory, Wire};
 use super::metric::Received;
 use super::refusal::Refusal;
 use super::spool::{self, Backlog, Queue};
+use crate::Share;
 
 /// Lets requests in, while the spools have room and the memory suffices.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(super) struct Door {
     inlets: Vec<Inlet>,
     clock: Clock,
     received: Received,
+    sample_traces: Share,
 }
 
 /// The way to one signal's spool.
@@ -59,7 +62,8 @@ impl Inlet {
 impl Door {
     pub(super) fn new(config: &ReceiveConfig, inlets: Vec<Inlet>, clock: Clock, received: Received) -> Self {
         let max_body = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
-        Self { max_body, memory: Memory::new(config.memory.0), inlets, clock, received }
+        let sample_traces = config.sample_traces;
+        Self { max_body, memory: Memory::new(config.memory.0), inlets, clock, received, sample_traces }
     }
 
     /// Lets nothing more in. What was let in goes on.
@@ -81,6 +85,12 @@ impl Door {
         framing: usize,
         is_compressed: bool,
     ) -> Result<Wire, Refusal> {
+        self.check(signal)?;
+        self.memory.read(body, self.max_body.saturating_add(framing), is_compressed).await
+    }
+
+    /// Refuses what would be refused anyway.
+    pub(super) fn check(&self, signal: Signal) -> Result<(), Refusal> {
         let inlet = self.inlet(signal);
         if inlet.queue().is_none() {
             return Err(Refusal::stopping());
@@ -88,7 +98,7 @@ impl Door {
         if !inlet.backlog.has_room() {
             return Err(Refusal::spool_full());
         }
-        self.memory.read(body, self.max_body.saturating_add(framing), is_compressed).await
+        Ok(())
     }
 
     /// Decodes a request beside the threads that serve connections, and makes it
@@ -100,8 +110,14 @@ impl Door {
         decode: impl FnOnce(i64) -> Result<Decoded, Refusal> + Send + 'static,
     ) -> Result<Verdict, Refusal> {
         let observed_micros = self.clock.now_micros();
-        let decoding = tokio::task::spawn_blocking(move || decode(observed_micros)).await;
-        let decoded = decoding.map_err(|ended| undecoded(&ended))??;
+        let share = if signal == Signal::Spans { self.sample_traces } else { Share::ALL };
+        let decode = move || {
+            let mut decoded = decode(observed_micros)?;
+            let sampled = if share.is_all() { 0 } else { decoded.sample_traces(share.get()) };
+            Ok::<_, Refusal>((decoded, sampled))
+        };
+        let decoding = tokio::task::spawn_blocking(decode).await;
+        let (decoded, sampled) = decoding.map_err(|ended| undecoded(&ended))??;
         let (accepted, rejected) = (decoded.accepted, decoded.rejected);
         let verdict = Verdict { rejected, message: decoded.message.clone() };
         if decoded.rows() > 0 {
@@ -109,7 +125,19 @@ impl Door {
             spool::store(&queue, decoded).await?;
         }
         self.received.taken(signal, accepted, rejected);
+        if sampled > 0 {
+            self.received.dropped(signal, drop_reason::SAMPLED, sampled);
+        }
         Ok(verdict)
+    }
+
+    /// How each signal stands.
+    pub(super) fn spools(&self) -> impl Iterator<Item = SpoolStatus> {
+        Signal::ALL.into_iter().map(|signal| {
+            let (bytes, bytes_max) = self.inlet(signal).backlog.bytes();
+            let [records, rejected, sampled] = self.received.account(signal);
+            SpoolStatus { signal, bytes, bytes_max, records, rejected, sampled }
+        })
     }
 
     /// Counts a request that was not taken.

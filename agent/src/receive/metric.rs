@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use weir_proto::model::Signal;
+use weir_proto::model::{Signal, drop_reason};
 use weir_runtime::Metrics;
 
 use super::refusal::Why;
@@ -15,6 +15,7 @@ pub(super) struct Received {
     requests: OfSignal,
     records: OfSignal,
     rejected: OfSignal,
+    dropped: Family<[(&'static str, &'static str); 2], Counter>,
     refused: Family<[(&'static str, &'static str); 2], Counter>,
     forwarded: OfSignal,
     spool_bytes: Family<[(&'static str, &'static str); 1], Gauge>,
@@ -37,6 +38,11 @@ impl Received {
             "agent_receive_rejected",
             "spans, log records and metric points that could not be stored, told to their sender",
             all.rejected.clone(),
+        );
+        registry.register(
+            "agent_receive_dropped",
+            "spans, log records and metric points taken and left out, by reason",
+            all.dropped.clone(),
         );
         registry.register(
             "agent_receive_refused",
@@ -63,6 +69,23 @@ impl Received {
         if rejected > 0 {
             self.rejected.get_or_create(&label).inc_by(rejected);
         }
+    }
+
+    /// Records that their sender was told are taken, and that are not stored.
+    pub(super) fn dropped(&self, signal: Signal, reason: &'static str, records: u64) {
+        self.dropped_of(signal, reason).inc_by(records);
+    }
+
+    fn dropped_of(&self, signal: Signal, reason: &'static str) -> Counter {
+        self.dropped.get_or_create(&[("signal", signal.as_str()), ("reason", reason)]).clone()
+    }
+
+    /// Records stored, rejected and sampled out so far.
+    pub(super) fn account(&self, signal: Signal) -> [u64; 3] {
+        let label = [("signal", signal.as_str())];
+        let of = |counters: &OfSignal| counters.get_or_create(&label).get();
+        let sampled = self.dropped_of(signal, drop_reason::SAMPLED).get();
+        [of(&self.records), of(&self.rejected), sampled]
     }
 
     pub(super) fn refused(&self, signal: Signal, why: Why) {

@@ -19,7 +19,6 @@ use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
 use weir_runtime::Clock;
-use weir_stream::disk::DiskLog;
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
 
 use super::refusal::Refusal;
@@ -65,7 +64,7 @@ pub(super) struct Numbering {
 
 /// Writes one signal's spool.
 pub(super) struct Writer {
-    pub(super) spool: Arc<DiskLog>,
+    pub(super) spool: Arc<dyn Append>,
     pub(super) partition: Partition,
     pub(super) numbering: Arc<Numbering>,
     /// The number of the next record.
@@ -222,6 +221,11 @@ impl Backlog {
             }
         }
         Ok(())
+    }
+
+    /// Bytes that the event log does not have, and how many there may be.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.limit)
     }
 
     /// True while more may be let in.

@@ -1,6 +1,9 @@
 //! The receivers over their routes, with real spools and an event log in
 //! memory.
 
+mod pressure;
+mod sampling;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
@@ -143,12 +146,16 @@ impl Place {
 }
 
 async fn post(agent: &Agent, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+    post_to(agent.router(), path, headers, body).await
+}
+
+async fn post_to(router: Router, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
     let mut request = Request::post(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(body.into()).expect("a request");
-    let response = agent.router().oneshot(request).await.expect("answered");
+    let response = router.oneshot(request).await.expect("answered");
     let (head, body) = response.into_parts();
     let collected = body.collect().await.expect("a body");
     let mut headers = head.headers;

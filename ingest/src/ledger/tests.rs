@@ -67,6 +67,28 @@ fn a_drop_is_told_once() {
 }
 
 #[test]
+fn a_replay_that_decides_otherwise_changes_nothing_that_was_told() {
+    let mut ledger = ledger(&[]);
+    let dropping = |start, end, count, from, to| {
+        let drops = vec![Drop { range: ByteRange::new(start, end), count, reason: "rate_limited".into() }];
+        Source { drops, ..source(from, to) }
+    };
+    // Among the dropped stands a row: the range is that of all of them.
+    let first = admit(&mut ledger, dropping(4, 30, 5, 0, 30), &[(0, 4), (12, 16)]);
+    assert_eq!(
+        (first.is_new.as_slice(), losses(&first)),
+        ([true, true].as_slice(), vec![(4, 30, 5, "rate_limited")])
+    );
+    // What was dropped comes as rows: they were told to be lost, and stay so.
+    let again = admit(&mut ledger, source(0, 40), &[(0, 4), (4, 8), (8, 12), (12, 16), (16, 30), (30, 40)]);
+    assert_eq!(again.is_new, [false, false, false, false, false, true]);
+    assert_eq!((losses(&again), again.straddles), (vec![], 0));
+    // What was a row comes as dropped: it is not counted.
+    let third = admit(&mut ledger, dropping(0, 16, 3, 0, 40), &[(30, 40)]);
+    assert_eq!(losses(&third), []);
+}
+
+#[test]
 fn rows_across_a_boundary_raise_the_alarm() {
     // Its start is covered: dropped, and what it held beyond is lost.
     let tail = admit(&mut ledger(&[(0, 10)]), source(0, 15), &[(5, 15)]);

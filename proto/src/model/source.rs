@@ -27,7 +27,8 @@ pub struct Source {
 /// Lines or bytes that the agent dropped, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drop {
-    /// The bytes concerned.
+    /// The bytes concerned: all of them, or those among which the dropped
+    /// events lie beside others that were not.
     pub range: ByteRange,
     /// How many events; 1 for the cut-off rest of a line.
     pub count: u64,
@@ -42,6 +43,10 @@ pub mod drop_reason {
     pub const LINE_TOO_LONG: &str = "line_too_long";
     /// The file shrank or was replaced before these bytes were read.
     pub const TRUNCATED_UNREAD: &str = "truncated_unread";
+    /// More lines or bytes than `agent.limits` lets pass for a pod or a namespace.
+    pub const RATE_LIMITED: &str = "rate_limited";
+    /// Left out by sampling, as configured.
+    pub const SAMPLED: &str = "sampled";
     /// A covered range began beyond the end of what had been covered.
     pub const HOLE: &str = "hole";
     /// A row lay across the end of what had been covered. Never in health.
