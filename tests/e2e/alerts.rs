@@ -264,6 +264,14 @@ fn what_is_not_taken_is_tried_again_and_what_is_refused_is_kept() {
     let ids: Vec<_> = taken.iter().take(4).map(|one| &one["id"]).collect();
     assert!(ids.iter().all(|id| *id == ids[0] && id.as_str().is_some_and(|id| id.len() == 26)), "{ids:?}");
     assert_eq!(taken[0]["body"], taken[3]["body"]);
+    // A process that is killed before it has noted an answer tells again.
+    eventually("it is noted", || {
+        let answer = node.get("/api/v1/notifications").map_err(|error| error.to_string())?;
+        let answer = answer.json().map_err(|error| error.to_string())?;
+        let all = answer["notifications"].as_array().cloned().unwrap_or_default();
+        let is_noted = !all.is_empty() && all.iter().all(|one| one["state"] == "delivered");
+        is_noted.then_some(()).ok_or(answer.to_string())
+    });
 
     // The rule that is no more ends its alert, then the other is told of.
     let gone = Hook::start(&[200, 410]);
