@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use thiserror::Error;
 use weir_proto::DecodeError;
-use weir_proto::model::{ByteRange, LayoutId, Signal, Source, SourceId, TenantId, drop_reason};
+use weir_proto::model::{ByteRange, LayoutId, Signal, Source, SourceId, TenantId, drop_reason, is_declared};
 use weir_proto::schema::Table;
 use weir_proto::wire::message::Message;
 use weir_proto::wire::{BatchHeader, header_name};
@@ -221,8 +221,8 @@ impl Intake {
             let (range, reason) = (loss.range, loss.reason.as_str());
             if reason == drop_reason::STRADDLE {
                 tracing::error!(%source, ?range, "a row lies across a covered boundary");
-            } else if reason == drop_reason::BELOW_MIN_LEVEL {
-                tracing::debug!(%source, ?range, count = loss.count, "rows below the minimum severity");
+            } else if is_declared(reason) {
+                tracing::debug!(%source, ?range, reason, count = loss.count, "dropped as declared");
             } else {
                 tracing::warn!(%source, ?range, reason, count = loss.count, "loss noticed");
             }

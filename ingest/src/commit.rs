@@ -33,6 +33,7 @@ use weir_stream::{Offset, Partition, Subscribe, Topic};
 use crate::backoff::Backoff;
 use crate::error::FlushError;
 use crate::flush;
+use crate::gaps;
 use crate::health::Health;
 use crate::live::{Extent, Live, Take};
 use crate::metrics::IngestMetrics;
@@ -133,7 +134,7 @@ impl Committer {
             files: files.to_vec(),
             advances: take.advances.clone(),
             covered: take.covered.clone(),
-            gaps: take.gaps.clone(),
+            gaps: gaps::merged(&take.gaps),
             layouts: layouts.map(|(id, json)| (*id, json.to_string())).collect(),
             lanes: take.lanes.clone(),
             now_micros,

@@ -20,6 +20,7 @@ mod dead_letter;
 mod discovery;
 mod error;
 mod flush;
+mod gaps;
 mod health;
 mod lane;
 mod ledger;
