@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
-use crate::attribute::{Origin, is_pod_log};
+use crate::attribute::{Origin, is_docker_log, is_pod_log};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
 use crate::frame::{Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
@@ -105,7 +105,7 @@ impl Tail {
     /// A file seen for the first time.
     pub(crate) fn new(key: FileKey, path: PathBuf, file: File, metadata: &Metadata, now: Moment) -> Self {
         let identity = Identity::of(metadata);
-        let format = is_pod_log(&path).then_some(Format::Cri);
+        let framer = Framer::new(format_by_path(&path));
         Self {
             key,
             last_path: path.clone(),
@@ -123,7 +123,7 @@ impl Tail {
             fingerprint: Fingerprint::default(),
             ending: None,
             file: Some(file),
-            framer: Framer::new(format),
+            framer,
             sources: [None; 3],
             seen: 0,
             length_min: 0,
@@ -142,7 +142,7 @@ impl Tail {
             sources[held.stream.index()] = Some(lane.add(entry.key, held.id, resource, held.acknowledged));
         }
         let length_min = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
-        let framer = Framer::resume(entry.format, &settled, entry.cuts);
+        let framer = Framer::resume(entry.format, &settled, entry.cuts).with_fallback(format_by_path(&path));
         Self {
             key: entry.key,
             last_path: PathBuf::from(entry.last_path),
@@ -411,6 +411,12 @@ impl Tail {
         self.undurable |= sink.drew;
         result
     }
+}
+
+/// How the lines of a file are written whose first line does not say it.
+fn format_by_path(path: &Path) -> Option<Format> {
+    let cri = is_pod_log(path).then_some(Format::Cri);
+    cri.or_else(|| is_docker_log(path).then_some(Format::Docker))
 }
 
 /// Hands records to the lane under their sources, drawing those that are new.
