@@ -27,6 +27,7 @@ mod mark;
 mod metric;
 mod reader;
 mod receive;
+mod root;
 mod rotation;
 mod send;
 mod tail;

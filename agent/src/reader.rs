@@ -27,6 +27,7 @@ use crate::find::Patterns;
 use crate::lane::{Closed, Lane, Settles};
 use crate::mark::Marks;
 use crate::metric::Measured;
+use crate::root::is_refusal;
 use crate::tail::{Bench, Moment, Step, Tail};
 use crate::watch::Watch;
 
@@ -320,6 +321,7 @@ impl Reader {
 
     /// Counts a failure, and warns of the first of its path.
     fn trouble(&mut self, kind: &'static str, path: &Path, error: &io::Error) {
+        let kind = if is_refusal(error) { "link" } else { kind };
         self.measured.failed(kind);
         if self.troubled.len() < 10_000 && self.troubled.insert(path.to_owned()) {
             tracing::warn!(kind, path = %path.display(), %error, "cannot be read, trying again");

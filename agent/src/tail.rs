@@ -271,10 +271,9 @@ impl Tail {
         self.sources.into_iter().flatten()
     }
 
-    /// Opens the file at `path` and compares it with what is known. False: it
+    /// Goes on with a file that was opened, if it is what is known. False: it
     /// is another file, or another content.
-    pub(crate) fn open(&mut self, path: &Path) -> io::Result<bool> {
-        let file = File::open(path)?;
+    pub(crate) fn open(&mut self, file: File) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
         let fingerprint = self.fingerprint.verify(&file)?;

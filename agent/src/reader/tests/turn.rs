@@ -260,6 +260,25 @@ fn what_cannot_be_read_is_counted_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_planted_link_is_refused_counted_and_the_rest_goes_on() {
+    let mut bed = Bed::new(&["*.log"]);
+    let metrics = Metrics::new();
+    bed.measured = Measured::new(&metrics);
+    bed.crash(0);
+    bed.start();
+    bed.write("a.log", "one\n");
+    symlink("/etc/hosts", bed.path("b.log")).expect("a link");
+    bed.settle();
+    // What is known already is not followed either, once a link stands there.
+    fs::remove_file(bed.path("a.log")).expect("removed");
+    symlink("/etc/passwd", bed.path("a.log")).expect("a link");
+    bed.settle();
+    assert_eq!(bed.rows().all(), ["one"]);
+    let counted = metrics.encode();
+    assert!(counted.contains(r#"weir_agent_errors_total{kind="link"} "#), "{counted}");
+}
+
+#[test]
 fn while_the_log_does_not_answer_reading_pauses_and_nothing_is_lost() {
     let mut bed = Bed::new(&["*.log"]);
     // Hard to compress: the bound is on what is held.
