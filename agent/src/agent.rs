@@ -81,7 +81,7 @@ pub async fn start(
     let own_data = config.own_data.as_deref().unwrap_or(&state_dir);
     let excluded = std::path::absolute(own_data)
         .map_err(|source| StartError::StateDirectory { path: state_dir.clone(), source })?;
-    let patterns = Patterns::new(&config.tail, &excluded)?;
+    let patterns = Patterns::new(&config.tail, &config.roots, &excluded)?;
     let limiter = Limiter::new(&config.limits)?;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;

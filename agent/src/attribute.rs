@@ -68,6 +68,15 @@ pub(crate) fn is_pod_log(path: &Path) -> bool {
     pod(&path.to_string_lossy()).is_some()
 }
 
+/// True when the path is that of a log of Docker's `json-file` driver,
+/// `<id>/<id>-json.log`, rotated or not.
+pub(crate) fn is_docker_log(path: &Path) -> bool {
+    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+    let Some((file, id)) = name(path).zip(path.parent().and_then(name)) else { return false };
+    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id && file.strip_prefix(&id).is_some_and(|rest| rest.starts_with("-json.log"))
+}
+
 fn pod(path: &str) -> Option<Pod<'_>> {
     let mut parts = path.rsplit('/');
     let (file, container, pod) = (parts.next()?, parts.next()?, parts.next()?);
@@ -139,6 +148,17 @@ mod tests {
         check("/var/log/pods/shop_cart-7d9/cart/0.log", None);
         check("/var/log/app.log", None);
         check("0.log", None);
+    }
+
+    #[test]
+    fn docker_logs() {
+        let id = "0123456789abcdef".repeat(4);
+        let check = |path: String, expected| assert_eq!(is_docker_log(Path::new(&path)), expected, "{path}");
+        check(format!("/var/lib/docker/containers/{id}/{id}-json.log"), true);
+        check(format!("/data/{id}/{id}-json.log.2"), true);
+        check(format!("/data/{id}/other-json.log"), false);
+        check("/data/web/web-json.log".to_owned(), false);
+        check(format!("{id}-json.log"), false);
     }
 
     #[test]

@@ -25,6 +25,11 @@ pub struct Config {
     /// of a pod's log, else the file's name without extension and without what
     /// rotation appends.
     pub tail: Vec<String>,
+    /// A link that a pattern finds is followed only if it leads below one of
+    /// these directories, or below the directory that a pattern begins with.
+    /// Others are refused and counted: who may write there could else have the
+    /// agent read what is not theirs.
+    pub roots: Vec<PathBuf>,
     /// Whose events these are.
     pub tenant: TenantId,
     /// The cluster's name, sent as `k8s.cluster.name`.
@@ -67,7 +72,7 @@ impl Config {
     /// [`StartError::Glob`], [`StartError::Pattern`] or [`StartError::Limits`].
     pub fn validate(&self) -> Result<(), StartError> {
         self.limits.validate()?;
-        Patterns::new(&self.tail, Path::new("")).map(drop)
+        Patterns::new(&self.tail, &self.roots, Path::new("")).map(drop)
     }
 }
 
@@ -75,6 +80,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             tail: Vec::new(),
+            roots: ["/var/log/pods", "/var/lib/docker/containers"].map(PathBuf::from).into(),
             tenant: TenantId::default(),
             cluster: None,
             node: None,

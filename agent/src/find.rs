@@ -2,7 +2,7 @@
 //! kernel tells in between only makes it sooner.
 
 use std::collections::HashSet;
-use std::fs::{self, DirEntry, Metadata};
+use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -10,6 +10,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use crate::StartError;
 use crate::identity::Identity;
+use crate::root::Roots;
 use crate::rotation::original;
 
 /// A walk never goes deeper below a pattern's base.
@@ -25,6 +26,8 @@ pub(crate) struct Patterns {
     patterns: Vec<Pattern>,
     /// Never read from here: the agent's own state.
     excluded: PathBuf,
+    /// Where links may lead.
+    roots: Roots,
 }
 
 #[derive(Debug)]
@@ -34,6 +37,13 @@ struct Pattern {
     /// None: a file, or a directory all of whose files are meant.
     glob: Option<GlobMatcher>,
     depth: usize,
+}
+
+/// Where a walk goes.
+#[derive(Clone, Copy)]
+struct Ground<'a> {
+    roots: &'a Roots,
+    excluded: &'a Path,
 }
 
 /// A file that a pattern means.
@@ -64,19 +74,28 @@ pub(crate) struct Found {
 }
 
 impl Patterns {
-    /// Reads the patterns.
-    pub(crate) fn new(tail: &[String], excluded: &Path) -> Result<Self, StartError> {
-        let patterns = tail.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
-        Ok(Self { patterns, excluded: excluded.to_owned() })
+    /// Reads the patterns. Links are followed below `roots`, and below the
+    /// directory that a pattern begins with.
+    pub(crate) fn new(tail: &[String], roots: &[PathBuf], excluded: &Path) -> Result<Self, StartError> {
+        let patterns: Vec<_> = tail.iter().map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
+        let begins = patterns.iter().map(|pattern| pattern.begin().to_owned());
+        let roots = Roots::new(begins.chain(roots.iter().cloned()));
+        Ok(Self { patterns, excluded: excluded.to_owned(), roots })
     }
 
     /// Walks the directories.
-    pub(crate) fn walk(&self) -> Found {
+    pub(crate) fn walk(&mut self) -> Found {
+        self.roots.refresh();
         let mut found = Found::default();
         for pattern in &self.patterns {
-            pattern.walk(&self.excluded, &mut found);
+            pattern.walk(Ground { roots: &self.roots, excluded: &self.excluded }, &mut found);
         }
         found
+    }
+
+    /// Opens a file that was found.
+    pub(crate) fn open(&self, path: &Path) -> io::Result<File> {
+        self.roots.open(path)
     }
 
     /// True when a file of that path would be read.
@@ -129,27 +148,29 @@ impl Pattern {
         original(path).filter(|original| self.means(original))
     }
 
-    fn walk(&self, excluded: &Path, found: &mut Found) {
+    /// The directory that it begins with.
+    fn begin(&self) -> &Path {
+        let parent = self.base.parent().filter(|_| self.glob.is_none() && !self.base.is_dir());
+        parent.unwrap_or(&self.base)
+    }
+
+    fn walk(&self, ground: Ground<'_>, found: &mut Found) {
         match fs::metadata(&self.base) {
             Ok(metadata) if metadata.is_dir() => {
-                self.walk_directory(&self.base, self.depth, excluded, &mut Vec::new(), found);
+                self.walk_directory(&self.base, self.depth, ground, &mut Vec::new(), found);
             }
-            Ok(metadata) => {
-                if self.glob.is_none() {
-                    found.add(self.base.clone(), self.base.is_symlink(), &metadata, None);
-                }
-                self.walk_parent(excluded, found);
-            }
-            // It may be created later: watched where it would appear.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.walk_parent(excluded, found),
+            // Found there with the files that rotation puts beside it. Or it
+            // may be created later: watched where it would appear.
+            Ok(_) => self.walk_parent(ground, found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.walk_parent(ground, found),
             Err(error) => found.errors.push((self.base.clone(), error)),
         }
     }
 
     /// Looks for rotated files beside a single file.
-    fn walk_parent(&self, excluded: &Path, found: &mut Found) {
+    fn walk_parent(&self, ground: Ground<'_>, found: &mut Found) {
         if let Some(parent) = self.base.parent().filter(|parent| parent.is_dir()) {
-            self.walk_directory(parent, 1, excluded, &mut Vec::new(), found);
+            self.walk_directory(parent, 1, ground, &mut Vec::new(), found);
         }
     }
 
@@ -159,11 +180,11 @@ impl Pattern {
         &self,
         directory: &Path,
         depth: usize,
-        excluded: &Path,
+        ground: Ground<'_>,
         above: &mut Vec<PathBuf>,
         found: &mut Found,
     ) {
-        if directory.starts_with(excluded) {
+        if directory.starts_with(ground.excluded) {
             return;
         }
         let entries = match fs::read_dir(directory) {
@@ -190,20 +211,19 @@ impl Pattern {
             if !may_descend && !matches {
                 continue;
             }
-            let metadata = match fs::metadata(&path) {
-                Ok(metadata) => metadata,
-                // Deleted meanwhile, or a link to nothing.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    found.errors.push((path, error));
-                    continue;
+            match look(&path, kind.is_symlink(), ground) {
+                Ok((real, metadata)) if metadata.is_file() && matches => {
+                    let rotated_from = self.original(&path);
+                    found.add(real, &metadata, rotated_from);
                 }
-            };
-            if metadata.is_file() && matches {
-                let rotated_from = self.original(&path);
-                found.add(path, kind.is_symlink(), &metadata, rotated_from);
-            } else if metadata.is_dir() && may_descend {
-                self.descend(&path, kind.is_symlink(), depth - 1, excluded, above, found);
+                Ok((real, metadata)) if metadata.is_dir() && may_descend => {
+                    let real = kind.is_symlink().then_some(real);
+                    self.descend(&path, real, depth - 1, ground, above, found);
+                }
+                Ok(_) => {}
+                // Deleted meanwhile, or a link to nothing.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => found.errors.push((path, error)),
             }
         }
     }
@@ -211,21 +231,20 @@ impl Pattern {
     fn descend(
         &self,
         path: &Path,
-        linked: bool,
+        linked_to: Option<PathBuf>,
         depth: usize,
-        excluded: &Path,
+        ground: Ground<'_>,
         above: &mut Vec<PathBuf>,
         found: &mut Found,
     ) {
-        if !linked {
-            self.walk_directory(path, depth, excluded, above, found);
+        let Some(real) = linked_to else {
+            self.walk_directory(path, depth, ground, above, found);
             return;
-        }
-        let Ok(real) = fs::canonicalize(path) else { return };
+        };
         let loops = path.starts_with(&real) || above.contains(&real);
         if !loops {
             above.push(real);
-            self.walk_directory(path, depth, excluded, above, found);
+            self.walk_directory(path, depth, ground, above, found);
             above.pop();
         }
     }
@@ -233,13 +252,22 @@ impl Pattern {
 
 impl Found {
     /// Adds a regular file, unless it was found under another name.
-    fn add(&mut self, path: PathBuf, linked: bool, metadata: &Metadata, rotated_from: Option<PathBuf>) {
+    fn add(&mut self, path: PathBuf, metadata: &Metadata, rotated_from: Option<PathBuf>) {
         let identity = Identity::of(metadata);
-        if metadata.is_file() && self.seen.insert((identity.device, identity.inode)) {
-            let path = if linked { fs::canonicalize(&path).unwrap_or(path) } else { path };
+        if self.seen.insert((identity.device, identity.inode)) {
             self.files.push(FoundFile { path, identity, size: metadata.len(), rotated_from });
         }
     }
+}
+
+/// What stands at `path`; of a link, what it leads to, if that may be read.
+fn look(path: &Path, linked: bool, ground: Ground<'_>) -> io::Result<(PathBuf, Metadata)> {
+    let real = if linked { ground.roots.follow(path)? } else { path.to_owned() };
+    if linked && real.starts_with(ground.excluded) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let metadata = fs::symlink_metadata(&real)?;
+    Ok((real, metadata))
 }
 
 fn is_compressed(path: &Path) -> bool {
@@ -254,7 +282,7 @@ mod tests {
 
     fn names(root: &Path, tail: &[&str]) -> Vec<String> {
         let tail: Vec<_> = tail.iter().map(|pattern| format!("{}/{pattern}", root.display())).collect();
-        let found = Patterns::new(&tail, &root.join("state")).expect("valid").walk();
+        let found = Patterns::new(&tail, &[], &root.join("state")).expect("valid").walk();
         let name = |file: &FoundFile| {
             file.path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned()
         };
@@ -296,6 +324,50 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_leads_elsewhere_is_refused_and_told() {
+        let root = tempfile::tempdir().expect("a directory");
+        for directory in ["logs", "pods/c", "secret", "state"] {
+            fs::create_dir_all(root.path().join(directory)).expect("a directory");
+        }
+        for file in ["pods/c/0.log", "secret/shadow", "state/own.log", "logs/a.log"] {
+            fs::write(root.path().join(file), "x").expect("a file");
+        }
+        let link = |to: &str, name: &str| {
+            symlink(root.path().join(to), root.path().join("logs").join(name)).expect("a link");
+        };
+        link("pods/c/0.log", "c.log");
+        link("secret/shadow", "shadow.log");
+        link("secret", "dir");
+        link("state/own.log", "own.log");
+        link("logs/a.log", "b.log");
+        let walk = |pattern: &str, roots: &[PathBuf]| {
+            let tail = [format!("{}/{pattern}", root.path().display())];
+            let mut patterns = Patterns::new(&tail, roots, &root.path().join("state")).expect("valid");
+            let found = patterns.walk();
+            assert!(
+                found.errors.iter().all(|(_, error)| crate::root::is_refusal(error)),
+                "{:?}",
+                found.errors
+            );
+            let name = |path: &Path| path.strip_prefix(root.path()).expect("below").display().to_string();
+            let files: Vec<_> = found.files.iter().map(|file| name(&file.path)).collect();
+            (files, found.errors.iter().map(|(path, _)| name(path)).collect::<Vec<_>>())
+        };
+        let refused = ["logs/shadow.log"].map(str::to_owned).to_vec();
+        let (files, told) = walk("logs/*.log", &[root.path().join("pods")]);
+        assert_eq!(files, ["logs/a.log", "pods/c/0.log"]);
+        assert!(told.contains(&refused[0]), "{told:?}");
+        let (files, told) = walk("logs/*.log", &[]);
+        assert_eq!(files, ["logs/a.log"]);
+        assert!(told.contains(&"logs/c.log".to_owned()), "{told:?}");
+        let (_, told) = walk("logs/**/*", &[root.path().join("pods")]);
+        assert!(told.contains(&"logs/dir".to_owned()), "{told:?}");
+        // A single file may be a link, too.
+        assert_eq!(walk("logs/shadow.log", &[]), (vec![], refused));
+        assert_eq!(walk("logs/b.log", &[]).0, ["logs/a.log"]);
+    }
+
+    #[test]
     fn what_cannot_be_looked_at_is_told_and_the_rest_is_found() {
         let root = tempfile::tempdir().expect("a directory");
         fs::write(root.path().join("a.log"), "x").expect("a file");
@@ -303,14 +375,14 @@ mod tests {
             .iter()
             .map(|pattern| format!("{}/{pattern}", root.path().display()))
             .collect();
-        let found = Patterns::new(&tail, Path::new("/nowhere")).expect("valid").walk();
+        let found = Patterns::new(&tail, &[], Path::new("/nowhere")).expect("valid").walk();
         assert_eq!(found.files.len(), 1);
         assert_eq!(found.errors.len(), 1, "{:?}", found.errors);
     }
 
     #[test]
     fn an_invalid_glob_is_named() {
-        let error = Patterns::new(&["/var/log/[a.log".into()], Path::new("/s")).expect_err("invalid");
+        let error = Patterns::new(&["/var/log/[a.log".into()], &[], Path::new("/s")).expect_err("invalid");
         assert!(error.to_string().contains("/var/log/[a.log"), "{error}");
     }
 }

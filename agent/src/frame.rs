@@ -8,13 +8,15 @@
 //! The framer holds no bytes of the file, only where the line that it has not
 //! finished begins; it reads that line again with the next block. Memory does
 //! not grow with the number of files, and a line over the limit is scanned for
-//! its end without being held. The exception is a CRI record whose parts lie
-//! between lines of the other stream: its text, up to the line limit, is kept.
+//! its end without being held. The exception is a container's record whose parts
+//! lie between lines of the other stream: its text, up to the line limit, is kept.
 //!
 //! Not here: which source a stream is, and batches.
 
 mod cri;
 mod cut;
+mod docker;
+mod part;
 mod record;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ use weir_proto::limit::LINE_BYTES_MAX;
 use weir_proto::model::{ByteRange, flags};
 
 pub(crate) use cut::{Cut, CutKind, Cuts};
+use part::Part;
 pub(crate) use record::{Format, Frame, ReadAt, Sink, Stream};
 
 /// What one read asks for: enough to make its cost vanish, little enough to
@@ -35,7 +38,7 @@ pub(crate) use record::{Format, Frame, ReadAt, Sink, Stream};
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The longest line that is looked at as a whole: the limit of its text and
-/// what CRI writes before it. A longer one is scanned for its end only.
+/// what a container runtime writes around it. A longer one is scanned for its end only.
 const WINDOW_BYTES_MAX: usize = LINE_BYTES_MAX + 256;
 
 const _: () = assert!(BLOCK_BYTES < WINDOW_BYTES_MAX);
@@ -44,6 +47,8 @@ const _: () = assert!(BLOCK_BYTES < WINDOW_BYTES_MAX);
 #[derive(Debug, Default)]
 pub(crate) struct Framer {
     format: Option<Format>,
+    /// The format of a file whose first line does not say it.
+    fallback: Option<Format>,
     /// Where the line being read begins: all before it is framed.
     position: u64,
     /// No line ends in `[position, scanned)`.
@@ -85,17 +90,6 @@ enum Ending {
     Cut,
 }
 
-/// What a CRI line says of itself.
-#[derive(Clone, Copy)]
-struct Part {
-    stream: Stream,
-    partial: bool,
-    timestamp_nanos: Option<i64>,
-    text_at: usize,
-    /// The rest of a line that was cut in its middle; it has no header.
-    after_cut: bool,
-}
-
 /// A line without its newline; of one that is too long, the beginning.
 #[derive(Clone, Copy)]
 struct RawLine<'a> {
@@ -106,15 +100,17 @@ struct RawLine<'a> {
 }
 
 impl Framer {
-    /// A file at its beginning. The format is known or found in its first line.
-    pub(crate) fn new(format: Option<Format>) -> Self {
-        Self { format, ..Self::default() }
+    /// A file at its beginning. Its first line says the format; if it is none
+    /// of a container, it is `fallback`, else [`Format::Plain`].
+    pub(crate) fn new(fallback: Option<Format>) -> Self {
+        Self { fallback, ..Self::default() }
     }
 
-    /// A file whose streams are settled up to the given positions.
+    /// A file whose streams are settled up to the given positions; its format
+    /// is known if a line of it was framed.
     pub(crate) fn resume(format: Option<Format>, settled: &[(Stream, u64)], cuts: Vec<Cut>) -> Self {
         let cuts = Cuts::new(cuts);
-        let mut framer = Self::new(format);
+        let mut framer = Self { format, ..Self::default() };
         for &(stream, resume) in settled {
             let continues = cuts.is_pending(stream, resume);
             framer.streams[stream.index()] =
@@ -124,6 +120,11 @@ impl Framer {
         framer.scanned = framer.position;
         framer.cuts = cuts;
         framer
+    }
+
+    /// The same, with the format of a file whose first line will not say it.
+    pub(crate) fn with_fallback(self, fallback: Option<Format>) -> Self {
+        Self { fallback, ..self }
     }
 
     /// The format, once known.
@@ -193,6 +194,7 @@ impl Framer {
     fn frame(&mut self, window: &[u8], known: usize, now: Duration, sink: &mut impl Sink) {
         let base = self.position;
         let (mut at, mut search) = (0, known);
+        let mut scratch = Vec::new();
         loop {
             let forced = self.cuts.inside(base + at as u64).map(|end| index(end - base));
             let limit = forced.map_or(window.len(), |end| end.min(window.len()));
@@ -203,7 +205,8 @@ impl Framer {
                 None => break,
             };
             let range = ByteRange::new(base + at as u64, base + line_end as u64);
-            self.line(RawLine { range, head: &window[at..text_end], whole: true, ending }, now, sink);
+            let line = RawLine { range, head: &window[at..text_end], whole: true, ending };
+            self.line(line, &mut scratch, now, sink);
             (at, search) = (line_end, line_end);
         }
         self.scanned = base + window.len() as u64;
@@ -235,17 +238,23 @@ impl Framer {
             return Ok(self.position);
         }
         let range = ByteRange::new(self.position, end);
-        self.line(RawLine { range, head, whole: false, ending }, now, sink);
+        self.line(RawLine { range, head, whole: false, ending }, &mut Vec::new(), now, sink);
         Ok(seen)
     }
 
-    /// Settles one line.
-    fn line(&mut self, line: RawLine<'_>, now: Duration, sink: &mut impl Sink) {
-        let is_cri = || cri::parse(line.head).is_some();
-        let format = *self.format.get_or_insert_with(|| if is_cri() { Format::Cri } else { Format::Plain });
-        match format {
+    /// Settles one line. `scratch` is for text that does not stand in it as it is.
+    fn line(&mut self, line: RawLine<'_>, scratch: &mut Vec<u8>, now: Duration, sink: &mut impl Sink) {
+        let fallback = self.fallback.unwrap_or(Format::Plain);
+        match *self.format.get_or_insert_with(|| part::format_of(line.head).unwrap_or(fallback)) {
             Format::Plain => self.plain_line(line, sink),
-            Format::Cri => self.cri_line(line, now, sink),
+            Format::Cri => {
+                let part = self.continuation(&line).unwrap_or_else(|| part::cri(&line));
+                self.container_line(line, part, now, sink);
+            }
+            Format::Docker => {
+                let part = self.continuation(&line).unwrap_or_else(|| part::docker(&line, scratch));
+                self.container_line(line, part, now, sink);
+            }
         }
         self.position = line.range.end;
         self.scanned = line.range.end;
@@ -280,8 +289,9 @@ impl Framer {
         sink.record(Frame { stream, range: line.range, text, timestamp_nanos: None, flags: bits, dropped });
     }
 
-    fn cri_line(&mut self, line: RawLine<'_>, now: Duration, sink: &mut impl Sink) {
-        let part = self.part(&line);
+    /// Joins what the runtime has split. Each stream for itself: the parts of
+    /// one may lie between lines of the other.
+    fn container_line(&mut self, line: RawLine<'_>, part: Part<'_>, now: Duration, sink: &mut impl Sink) {
         let stream = part.stream;
         if line.ending == Ending::Cut {
             let kind = if part.partial { CutKind::PartialLine } else { CutKind::Line };
@@ -301,9 +311,9 @@ impl Framer {
         }
         let open =
             state.open.get_or_insert_with(|| Open::new(line.range.start, part.timestamp_nanos, continues));
-        open.add(line.range, &line.head[part.text_at..], part.text_at, now);
+        open.add(line, part, now);
         if closes {
-            let crlf = !part.partial && line.ending == Ending::Newline;
+            let crlf = !part.partial && part.ended;
             let bits = flag(line.ending == Ending::Cut, flags::CUT) | flag(part.partial, flags::PARTIAL);
             self.close(stream, bits, crlf, sink);
         } else if join_ends {
@@ -312,39 +322,22 @@ impl Framer {
         }
     }
 
-    fn part(&self, line: &RawLine<'_>) -> Part {
-        if let Some(cut) = self.cuts.ending_at(line.range.start) {
-            let partial = cut.kind == CutKind::PartialLine;
-            return Part { stream: cut.stream, partial, timestamp_nanos: None, text_at: 0, after_cut: true };
-        }
-        match cri::parse(line.head) {
-            Some(header) => Part {
-                stream: header.stream,
-                partial: header.partial,
-                timestamp_nanos: Some(header.timestamp_nanos),
-                text_at: header.text_at,
-                after_cut: false,
-            },
-            // Not what the format promises: kept as it is, as text of stdout.
-            None => Part {
-                stream: Stream::Stdout,
-                partial: false,
-                timestamp_nanos: None,
-                text_at: 0,
-                after_cut: false,
-            },
-        }
+    /// The rest of a line that was cut in its middle.
+    fn continuation<'a>(&self, line: &RawLine<'a>) -> Option<Part<'a>> {
+        let cut = self.cuts.ending_at(line.range.start)?;
+        let partial = cut.kind == CutKind::PartialLine;
+        Some(Part { stream: cut.stream, partial, after_cut: true, ..Part::as_it_is(line) })
     }
 
-    /// A CRI line that is a record of its own: the common case, not copied.
-    fn whole_record(&mut self, line: RawLine<'_>, part: Part, continues: bool, sink: &mut impl Sink) {
-        let Part { stream, text_at, timestamp_nanos, .. } = part;
+    /// A line that is a record of its own: the common case, not copied.
+    fn whole_record(&mut self, line: RawLine<'_>, part: Part<'_>, continues: bool, sink: &mut impl Sink) {
+        let Part { stream, timestamp_nanos, .. } = part;
         self.cuts.resolve(stream, line.range.end);
-        let (mut text, mut bits) = (&line.head[text_at..], 0);
-        if let Some(stripped) = line.stripped()
-            && let Some(rest) = stripped.get(text_at..)
+        let (mut text, mut bits) = (part.text, 0);
+        if part.ended
+            && let Some(stripped) = text.strip_suffix(b"\r")
         {
-            (text, bits) = (rest, flags::CRLF);
+            (text, bits) = (stripped, flags::CRLF);
         }
         if continues && text.is_empty() && line.ending == Ending::Newline {
             return;
@@ -352,8 +345,7 @@ impl Framer {
         let mut dropped = None;
         if text.len() > LINE_BYTES_MAX {
             (text, bits) = (&text[..LINE_BYTES_MAX], flags::TRUNCATED);
-            let at = line.range.start + (text_at + LINE_BYTES_MAX) as u64;
-            dropped = Some(ByteRange::new(at, line.range.end));
+            dropped = Some(ByteRange::new(part.source_of(&line, LINE_BYTES_MAX), line.range.end));
         }
         bits |= flag(continues, flags::CONTINUATION);
         if line.ending == Ending::Cut {
@@ -429,22 +421,26 @@ impl Open {
     }
 
     /// Adds the text of a line, as far as there is room.
-    fn add(&mut self, line: ByteRange, text: &[u8], text_at: usize, now: Duration) {
-        self.end = line.end;
+    fn add(&mut self, line: RawLine<'_>, part: Part<'_>, now: Duration) {
+        self.end = line.range.end;
         self.grew = now;
         let room = if self.dropped_at.is_some() { 0 } else { LINE_BYTES_MAX - self.text.len() };
-        if text.len() > room {
-            self.dropped_at.get_or_insert(line.start + (text_at + room) as u64);
+        if part.text.len() > room {
+            self.dropped_at.get_or_insert_with(|| part.source_of(&line, room));
         }
-        self.text.extend_from_slice(&text[..text.len().min(room)]);
+        self.text.extend_from_slice(&part.text[..part.text.len().min(room)]);
     }
 }
 
 impl<'a> RawLine<'a> {
     /// The line without the CR before its newline, if there is one.
     fn stripped(&self) -> Option<&'a [u8]> {
-        let ended = self.whole && self.ending == Ending::Newline;
-        if ended { self.head.strip_suffix(b"\r") } else { None }
+        if self.is_ended() { self.head.strip_suffix(b"\r") } else { None }
+    }
+
+    /// True when all of it is there.
+    fn is_ended(&self) -> bool {
+        self.whole && self.ending == Ending::Newline
     }
 }
 

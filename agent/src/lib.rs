@@ -30,6 +30,7 @@ mod mark;
 mod metric;
 mod reader;
 mod receive;
+mod root;
 mod rotation;
 mod send;
 mod share;

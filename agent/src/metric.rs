@@ -76,7 +76,7 @@ impl Measured {
         self.dropped_bytes.get_or_create(&[("reason", reason)]).inc_by(bytes);
     }
 
-    /// A failure of a kind: `directory`, `file`, `watch`, `checkpoint`, `append`, `spool`.
+    /// A failure of a kind: `directory`, `file`, `link`, `watch`, `checkpoint`, `append`, `spool`.
     pub(crate) fn failed(&self, kind: &'static str) {
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }

@@ -31,6 +31,7 @@ use crate::lane::{Closed, Lane, Settles};
 use crate::limit::{Limiter, Loss};
 use crate::mark::Marks;
 use crate::metric::Measured;
+use crate::root::is_refusal;
 use crate::status::ReaderStatus;
 use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
 use crate::tap::Tap;
@@ -376,6 +377,7 @@ impl Reader {
 
     /// Counts a failure, and warns of the first of its path.
     fn trouble(&mut self, kind: &'static str, path: &Path, error: &io::Error) {
+        let kind = if is_refusal(error) { "link" } else { kind };
         self.measured.failed(kind);
         if self.troubled.len() < 10_000 && self.troubled.insert(path.to_owned()) {
             tracing::warn!(kind, path = %path.display(), %error, "cannot be read, trying again");

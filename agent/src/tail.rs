@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
-use crate::attribute::{Origin, is_pod_log};
+use crate::attribute::{Origin, is_docker_log, is_pod_log};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
 use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
@@ -134,7 +134,7 @@ impl Tail {
         now: Moment,
     ) -> Self {
         let identity = Identity::of(metadata);
-        let format = is_pod_log(&path).then_some(Format::Cri);
+        let framer = Framer::new(format_by_path(&path));
         Self {
             key,
             last_path: path.clone(),
@@ -152,7 +152,7 @@ impl Tail {
             fingerprint: Fingerprint::default(),
             ending: None,
             file: Some(file),
-            framer: Framer::new(format),
+            framer,
             joiner: Joiner::resume(Modes::one(multiline), &[], Vec::new()),
             multiline,
             sources: [None; 3],
@@ -182,7 +182,7 @@ impl Tail {
         }
         let length_min = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
         let (between, inside) = entry.cuts.into_iter().partition(|cut| cut.kind == CutKind::Event);
-        let framer = Framer::resume(entry.format, &settled, inside);
+        let framer = Framer::resume(entry.format, &settled, inside).with_fallback(format_by_path(&path));
         let joiner = Joiner::resume(entry.multiline, &settled, between);
         Self {
             key: entry.key,
@@ -357,10 +357,9 @@ impl Tail {
         self.sources.into_iter().flatten()
     }
 
-    /// Opens the file at `path` and compares it with what is known. False: it
+    /// Goes on with a file that was opened, if it is what is known. False: it
     /// is another file, or another content.
-    pub(crate) fn open(&mut self, path: &Path) -> io::Result<bool> {
-        let file = File::open(path)?;
+    pub(crate) fn open(&mut self, file: File) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
         let fingerprint = self.fingerprint.verify(&file)?;
@@ -529,6 +528,12 @@ impl Tail {
         self.undurable |= sink.drew;
         result
     }
+}
+
+/// How the lines of a file are written whose first line does not say it.
+fn format_by_path(path: &Path) -> Option<Format> {
+    let cri = is_pod_log(path).then_some(Format::Cri);
+    cri.or_else(|| is_docker_log(path).then_some(Format::Docker))
 }
 
 /// Hands records to the lane under their sources, drawing those that are new.

@@ -38,7 +38,7 @@ pub(crate) fn parse(line: &[u8]) -> Option<Header> {
 }
 
 /// RFC 3339 with up to nine fractional digits, as nanoseconds since 1970.
-fn timestamp(text: &[u8]) -> Option<i64> {
+pub(super) fn timestamp(text: &[u8]) -> Option<i64> {
     let punctuation = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     if text.len() < 20 || punctuation.iter().any(|&(at, byte)| text[at] != byte) {
         return None;

@@ -15,6 +15,8 @@ pub(crate) enum Format {
     Plain,
     /// Lines of a container runtime: time, stream, tag, text.
     Cri,
+    /// Lines of Docker's `json-file` driver: an object with text, stream, time.
+    Docker,
 }
 
 /// Which stream of a file a record belongs to; each is a source.

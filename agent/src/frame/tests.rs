@@ -96,6 +96,23 @@ fn cri(lines: &[&str]) -> String {
     lines.iter().map(|line| format!("{T} std{line}\n")).collect()
 }
 
+/// The same lines as Docker writes them; other lines as they are.
+fn docker(lines: &[&str]) -> String {
+    let line = |line: &&str| {
+        let (stream, partial, text) = match line.split_at_checked(6) {
+            Some(("out P ", text)) => ("stdout", true, text),
+            Some(("out F ", text)) => ("stdout", false, text),
+            Some(("err P ", text)) => ("stderr", true, text),
+            Some(("err F ", text)) => ("stderr", false, text),
+            _ => return format!("{line}\n"),
+        };
+        let log = if partial { text.to_owned() } else { format!("{text}\n") };
+        let log = serde_json::to_string(&log).expect("a string");
+        format!("{{\"log\":{log},\"stream\":\"{stream}\",\"time\":\"{T}\"}}\n")
+    };
+    lines.iter().map(line).collect()
+}
+
 #[test]
 fn plain_lines() {
     let check = |content: &str, cuts: &[u64], expected: &[(u64, u64, &str, i32)]| {
@@ -234,6 +251,120 @@ fn a_line_that_is_none_of_the_format_is_kept_as_it_is() {
 }
 
 #[test]
+fn docker_lines() {
+    use Stream::{Stderr, Stdout};
+    use flags::{CONTINUATION, CRLF, CUT, PARTIAL};
+    let check = |content: &str, cuts: &[Cut], expected: &[(Stream, u64, u64, &str, i32)]| {
+        let (_, records) = frame_whole(content.as_bytes(), None, cuts.to_vec());
+        let found: Vec<_> = records
+            .iter()
+            .map(|record| {
+                let text = std::str::from_utf8(&record.text).expect("text");
+                (record.stream, record.start, record.end, text, record.flags)
+            })
+            .collect();
+        assert_eq!(found, expected, "{content}");
+        records
+    };
+    let length = |lines: &[&str]| docker(lines).len() as u64;
+    let (a, p) = (length(&["out F a"]), length(&["out P a"]));
+    let records =
+        check(&docker(&["out F a", "err F b"]), &[], &[(Stdout, 0, a, "a", 0), (Stderr, a, 2 * a, "b", 0)]);
+    assert_eq!(records[0].timestamp_nanos, Some(1_475_713_029_000_000_000));
+    check(
+        &docker(&["out P a", "err F x", "out F \"b\t"]),
+        &[],
+        &[
+            (Stderr, p, p + a, "x", 0),
+            (Stdout, 0, length(&["out P a", "err F x", "out F \"b\t"]), "a\"b\t", 0),
+        ],
+    );
+    let crlf = docker(&["out F a\r", "out P b", "out F \r"]);
+    let first = length(&["out F a\r"]);
+    check(&crlf, &[], &[(Stdout, 0, first, "a", CRLF), (Stdout, first, crlf.len() as u64, "b", CRLF)]);
+    // Cut for want of a last part, which comes later.
+    check(
+        &docker(&["out P a", "out F b"]),
+        &[cut(p, Stdout, CutKind::Join)],
+        &[(Stdout, 0, p, "a", CUT | PARTIAL), (Stdout, p, p + a, "b", CONTINUATION)],
+    );
+    // Cut in the middle of a line: its two halves make the line as it stands.
+    let torn = docker(&["err F x", "out F a"]);
+    let (half, end) = (a + 10, 2 * a);
+    check(
+        &torn,
+        &[cut(half, Stdout, CutKind::Line)],
+        &[
+            (Stderr, 0, a, "x", 0),
+            (Stdout, a, half, &torn[a as usize..half as usize], CUT),
+            (Stdout, half, end, torn[half as usize..].trim_end(), CONTINUATION),
+        ],
+    );
+    // Only the newline was late.
+    check(&docker(&["out F a"]), &[cut(a - 1, Stdout, CutKind::Line)], &[(Stdout, 0, a - 1, "a", CUT)]);
+    // What is none of Docker's is kept as it is.
+    let garbage = [docker(&["err F x"]), "{\"log\":\"y\n".to_owned(), "\n".to_owned()].concat();
+    check(
+        &garbage,
+        &[],
+        &[(Stderr, 0, a, "x", 0), (Stdout, a, a + 10, "{\"log\":\"y", 0), (Stdout, a + 10, a + 11, "", 0)],
+    );
+}
+
+#[test]
+fn a_docker_record_of_many_parts_is_cut_at_the_limit_and_its_rest_told() {
+    // Escaped, a quotation mark takes two bytes.
+    let part = "\"x".repeat(8 * 1024);
+    let parts: Vec<_> = (0..4096).map(|_| format!("out P {part}")).collect();
+    let mut lines: Vec<_> = parts.iter().map(String::as_str).collect();
+    lines.extend(["err F other", "out F end"]);
+    let content = docker(&lines);
+    let mut framer = Framer::new(None);
+    let (mut records, mut buffer) = (Records::default(), Vec::new());
+    let file = Growing::whole(content.as_bytes());
+    while framer.advance(&file, &mut buffer, NOW, &mut records).expect("memory") < content.len() as u64 {
+        let held: usize =
+            framer.streams.iter().filter_map(|state| Some(state.open.as_ref()?.text.capacity())).sum();
+        assert!(held + buffer.len() < 4 << 20, "64 MiB are not held: {held}");
+    }
+    drain(&mut framer, &file, &mut records);
+    let [other, record] = records.0.as_slice() else { panic!("{} records", records.0.len()) };
+    assert_eq!(other.text, b"other");
+    assert_eq!((record.start, record.end), (0, content.len() as u64));
+    assert_eq!((record.text.len(), record.flags), (LINE_BYTES_MAX, flags::TRUNCATED));
+    let row = docker(&lines[..1]).len();
+    let whole_parts = LINE_BYTES_MAX / part.len();
+    let dropped_at = (whole_parts * row + 8) as u64;
+    assert_eq!(record.dropped, Some(ByteRange::new(dropped_at, content.len() as u64)));
+}
+
+#[test]
+fn a_docker_line_over_the_limit_says_where_its_rest_begins() {
+    let text = ["\t", &"x".repeat(LINE_BYTES_MAX + 50)].concat();
+    let content = docker(&[&format!("out F {text}")]);
+    let (_, records) = frame_whole(content.as_bytes(), None, Vec::new());
+    let [record] = records.as_slice() else { panic!("{} records", records.len()) };
+    assert_eq!(
+        (record.text.as_slice(), record.flags),
+        (&text.as_bytes()[..LINE_BYTES_MAX], flags::TRUNCATED)
+    );
+    // `{"log":"` and the escape's second byte.
+    let dropped_at = (8 + LINE_BYTES_MAX + 1) as u64;
+    assert_eq!(record.dropped, Some(ByteRange::new(dropped_at, content.len() as u64)));
+}
+
+#[test]
+fn the_first_line_says_the_format_whatever_the_path_says() {
+    let content = docker(&["err F x"]);
+    let mut framer = Framer::new(Some(Format::Cri));
+    drain(&mut framer, &Growing::whole(content.as_bytes()), &mut Records::default());
+    assert_eq!(framer.format(), Some(Format::Docker));
+    let mut framer = Framer::new(Some(Format::Docker));
+    drain(&mut framer, &Growing::whole(b"x\n"), &mut Records::default());
+    assert_eq!((framer.format(), framer.first(Stream::Stdout)), (Some(Format::Docker), Some(0)));
+}
+
+#[test]
 fn the_path_decides_where_the_first_line_cannot() {
     let (framer, _) = frame_whole(b"x\n", Some(Format::Cri), Vec::new());
     assert_eq!(framer.first(Stream::Stdout), Some(0));
@@ -329,6 +460,20 @@ fn cri_content() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(lines, torn)| [lines.concat(), torn].concat().into_bytes())
 }
 
+fn docker_content() -> impl Strategy<Value = Vec<u8>> {
+    let line = (any::<bool>(), 0u8..5, "[ab\r\"\\\\é]{0,3}").prop_map(|(err, tag, text)| {
+        let stream = if err { "err" } else { "out" };
+        match tag {
+            0 | 1 => docker(&[&format!("{stream} P {text}")]),
+            2 | 3 => docker(&[&format!("{stream} F {text}")]),
+            _ => format!("{text}\n"),
+        }
+    });
+    let torn = (0usize..60).prop_map(|bytes| docker(&["out F abcdef"])[..bytes].to_owned());
+    (prop::collection::vec(line, 0..25), torn)
+        .prop_map(|(lines, torn)| [lines.concat(), torn].concat().into_bytes())
+}
+
 /// A file read live: it grows at random, reads are short, and now and then
 /// time passes and what is unfinished is cut.
 struct Live {
@@ -346,7 +491,7 @@ fn read_live(content: &[u8], until: usize, format: Option<Format>, seed: u64) ->
     file.visible.set(0);
     *file.short_reads.borrow_mut() = Some(SmallRng::seed_from_u64(seed));
     let mut live = Live {
-        framer: Framer::new(format),
+        framer: Framer::resume(format, &[], Vec::new()),
         file,
         records: Records::default(),
         settled: vec![[0; 3]],
@@ -454,12 +599,35 @@ proptest! {
         file.visible.set(0);
         *file.short_reads.borrow_mut() = Some(SmallRng::seed_from_u64(seed));
         let mut random = SmallRng::seed_from_u64(seed);
-        let (mut framer, mut records) = (Framer::new(Some(Format::Cri)), Records::default());
+        let (mut framer, mut records) = (Framer::resume(Some(Format::Cri), &[], Vec::new()), Records::default());
         while file.visible.get() < content.len() {
             file.visible.set((file.visible.get() + random.random_range(1..=30)).min(content.len()));
             drain(&mut framer, &file, &mut records);
         }
         prop_assert_eq!(&records.0, &whole);
+    }
+
+    #[test]
+    fn docker_framing_depends_on_content_alone(content in docker_content(), seed in any::<u64>()) {
+        let (_, whole) = frame_whole(&content, Some(Format::Docker), Vec::new());
+        let file = Growing::whole(&content);
+        file.visible.set(0);
+        *file.short_reads.borrow_mut() = Some(SmallRng::seed_from_u64(seed));
+        let mut random = SmallRng::seed_from_u64(seed);
+        let (mut framer, mut records) = (Framer::resume(Some(Format::Docker), &[], Vec::new()), Records::default());
+        while file.visible.get() < content.len() {
+            file.visible.set((file.visible.get() + random.random_range(1..=30)).min(content.len()));
+            drain(&mut framer, &file, &mut records);
+        }
+        prop_assert_eq!(&records.0, &whole);
+    }
+
+    #[test]
+    fn a_docker_replay_frames_alike(
+        content in docker_content(), seed in any::<u64>(),
+        at in any::<prop::sample::Index>(), to in any::<prop::sample::Index>(),
+    ) {
+        check_replay(&content, Some(Format::Docker), seed, at, to);
     }
 
     #[test]

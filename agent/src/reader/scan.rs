@@ -2,7 +2,7 @@
 //! is gone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ impl Reader {
         let changed = size != tail.size || !tail.verified;
         tail.size = size;
         let same = match (tail.is_open(), changed) {
-            (false, true) => tail.open(path)?,
+            (false, true) => tail.open(self.patterns.open(path)?)?,
             (true, true) => tail.verify()?,
             (_, false) => true,
         };
@@ -121,7 +121,7 @@ impl Reader {
     /// settled.
     fn adopt(&mut self, found: &FoundFile, standing: &Standing<'_>, now: Moment) -> io::Result<FileKey> {
         let path = &found.path;
-        let file = File::open(path)?;
+        let file = self.patterns.open(path)?;
         let metadata = file.metadata()?;
         if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
             return Ok(key);

@@ -58,9 +58,10 @@ impl Bed {
     }
 
     fn start(&mut self) {
-        let config = Config { tail: self.tail.clone(), ..Config::default() };
+        let roots = vec![self.root.path().join("logs")];
+        let config = Config { tail: self.tail.clone(), roots, ..Config::default() };
         let state = self.state();
-        let patterns = Patterns::new(&config.tail, &state).expect("valid patterns");
+        let patterns = Patterns::new(&config.tail, &config.roots, &state).expect("valid patterns");
         let lock = Checkpoint::lock(&state).expect("nobody else holds it");
         let (checkpoint, restored) = Checkpoint::open(&state, lock, 1).expect("a checkpoint");
         let origin = Origin::default();

@@ -66,10 +66,7 @@ pub mod drop_reason {
 /// True when an operator declared that such events are to be dropped: nobody
 /// need look at each.
 pub fn is_declared(reason: &str) -> bool {
-    matches!(
-        reason,
-        drop_reason::RATE_LIMITED | drop_reason::SAMPLED | drop_reason::BELOW_MIN_LEVEL
-    )
+    matches!(reason, drop_reason::RATE_LIMITED | drop_reason::SAMPLED | drop_reason::BELOW_MIN_LEVEL)
 }
 
 /// Bits of the `flags` column.

@@ -48,6 +48,44 @@ fn a_container_file_is_two_sources_that_share_its_offsets() {
 }
 
 #[test]
+fn a_docker_file_is_two_sources_and_says_the_lines_alone() {
+    let mut bed = Bed::new(&["containers/*/*-json.log"]);
+    let id = "0123456789abcdef".repeat(4);
+    let name = format!("containers/{id}/{id}-json.log");
+    let line = |log: &str, stream: &str| {
+        format!("{{\"log\":\"{log}\",\"stream\":\"{stream}\",\"time\":\"2016-10-06T00:17:09.5Z\"}}\n")
+    };
+    bed.write(&name, line(r"one\u0021\n", "stdout") + &line("tw", "stdout") + &line(r"err\n", "stderr"));
+    bed.turn(100, true);
+    bed.deliver();
+    bed.crash(0);
+    bed.start();
+    bed.write(&name, line(r"o\n", "stdout"));
+    bed.settle();
+    let ingested = bed.rows();
+    let of = |stream| ingested.of(|source| resource(source, "log.iostream") == Some(stream));
+    assert_eq!(
+        (of("stdout"), of("stderr")),
+        (vec!["one!".to_owned(), "two".to_owned()], vec!["err".to_owned()])
+    );
+}
+
+#[test]
+fn a_line_split_by_rotation_is_told_as_partial() {
+    let mut bed = Bed::new(&["pods/*/*/*.log"]);
+    let name = "pods/shop_cart_uid/cart/0.log";
+    bed.write(name, "2016-10-06T02:17:09.5+02:00 stdout P:x be\n");
+    bed.turn(100, true);
+    bed.rename(name, "pods/shop_cart_uid/cart/0.log.20161006-021710");
+    bed.write(name, "2016-10-06T02:17:09.6+02:00 stdout F:x gin\n");
+    bed.settle();
+    let mut texts = bed.rows().all();
+    texts.sort_unstable();
+    assert_eq!(texts, ["be", "gin"], "the kubelet's two files are two sources");
+    assert_eq!((bed.rows().flagged(flags::PARTIAL), bed.rows().flagged(flags::CONTINUATION)), (1, 0));
+}
+
+#[test]
 fn a_last_line_without_newline_is_cut_only_when_it_stopped_growing() {
     let mut bed = Bed::new(&["*.log"]);
     bed.write("a.log", "be");
@@ -219,6 +257,25 @@ fn what_cannot_be_read_is_counted_and_the_rest_goes_on() {
     let counted = metrics.encode();
     assert!(counted.contains(r#"weir_agent_errors_total{kind="directory"} "#), "{counted}");
     assert!(bed.last_mark().is_some(), "it holds nothing back");
+}
+
+#[test]
+fn a_planted_link_is_refused_counted_and_the_rest_goes_on() {
+    let mut bed = Bed::new(&["*.log"]);
+    let metrics = Metrics::new();
+    bed.measured = Measured::new(&metrics);
+    bed.crash(0);
+    bed.start();
+    bed.write("a.log", "one\n");
+    symlink("/etc/hosts", bed.path("b.log")).expect("a link");
+    bed.settle();
+    // What is known already is not followed either, once a link stands there.
+    fs::remove_file(bed.path("a.log")).expect("removed");
+    symlink("/etc/passwd", bed.path("a.log")).expect("a link");
+    bed.settle();
+    assert_eq!(bed.rows().all(), ["one"]);
+    let counted = metrics.encode();
+    assert!(counted.contains(r#"weir_agent_errors_total{kind="link"} "#), "{counted}");
 }
 
 #[test]
