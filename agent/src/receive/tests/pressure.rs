@@ -106,6 +106,7 @@ fn door_to(disk: &Arc<Disk>, tasks: &Tasks, trouble: &Trouble) -> Arc<Door> {
             id: weir_proto::model::SourceId::generate(),
             resource: Vec::new(),
             parser: String::new(),
+            min_severity: None,
             covered: weir_proto::model::ByteRange::new(0, 0),
             drops: Vec::new(),
         };
