@@ -4,6 +4,10 @@
 //! Stop is the mirror: not ready -> agent -> alerting -> port -> query -> ingest -> event log. Each part
 //! outlives what leans on it. None of the stopping is needed for safety: a
 //! `kill -9` at any point loses nothing acknowledged.
+//!
+//! An agent whose event log is away at the start waits for it, alive.
+
+mod entrance;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,6 +22,7 @@ use weir_runtime::{Handles, signal};
 
 use crate::config::Config;
 use crate::role;
+use entrance::Entrance;
 
 /// How long each phase of the stop may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
@@ -87,7 +92,11 @@ impl Node {
         std::fs::create_dir_all(paths.run())
             .with_context(|| format!("cannot create the data directory {}", paths.data().display()))?;
 
-        let log = role::log::Log::open(&config, roles.agent, roles.ingest, &handles).await?;
+        let port = handles.child("port");
+        let address = listener.local_addr().clone();
+        let mut entrance = Entrance::new(listener);
+        let away = |why| entrance.wait(why, &port);
+        let log = role::log::Log::open(&config, roles.agent, roles.ingest, &handles, away).await?;
         let ingest = match roles.ingest {
             true => Some(role::ingest::Ingest::start(&config, &log, handles.child("ingest")).await?),
             false => None,
@@ -98,7 +107,7 @@ impl Node {
         };
         let alerting = match roles.alerting {
             true => {
-                let own = roles.query.then(|| listener.local_addr());
+                let own = roles.query.then_some(&address);
                 Some(role::alerting::Alerting::start(&config, own, handles.child("alerting")).await?)
             }
             false => None,
@@ -128,12 +137,10 @@ impl Node {
         if roles.query && !roles.alerting {
             router = router.merge(role::query::alerts_elsewhere(&config)?);
         }
-        let port = handles.child("port");
-        let address = listener.local_addr().clone();
         if roles.agent {
             serve_aliases(&config, &address, &router, &port).await;
         }
-        Server::start(listener, router, &port);
+        entrance.open(router, &port);
         let address_file = paths.run().join(format!("{}.addr", roles.name));
         std::fs::write(&address_file, address.to_string())
             .with_context(|| format!("cannot write {}", address_file.display()))?;

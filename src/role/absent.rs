@@ -79,7 +79,13 @@ pub mod log {
 
     impl Log {
         /// A node that only queries needs no event log.
-        pub async fn open(_: &Config, _writes: bool, _reads: bool, _: &Handles) -> Result<Self> {
+        pub async fn open(
+            _: &Config,
+            _writes: bool,
+            _reads: bool,
+            _: &Handles,
+            _: impl FnMut(String),
+        ) -> Result<Self> {
             Ok(Self)
         }
     }

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use weir_proto::model::Signal;
@@ -12,6 +13,9 @@ use weir_stream::kafka::{KafkaLog, TopicSpec};
 use weir_stream::{Append, Subscribe, Topic};
 
 use crate::config::Config;
+
+/// How often a Kafka that is away is tried again.
+const AWAY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The two sides of the event log, each where a role needs it.
 pub struct Log {
@@ -54,15 +58,23 @@ impl Topics {
 }
 
 impl Log {
-    /// Opens the log for writing, reading, both or neither.
-    pub async fn open(config: &Config, writes: bool, reads: bool, handles: &Handles) -> Result<Self> {
+    /// Opens the log for writing, reading, both or neither. A writer waits for
+    /// a Kafka that is away, and tells `away` why: what it would write is safe
+    /// where it is. A reader has nothing to do without it, and is told at once.
+    pub async fn open(
+        config: &Config,
+        writes: bool,
+        reads: bool,
+        handles: &Handles,
+        away: impl FnMut(String),
+    ) -> Result<Self> {
         let topics = Topics::of_prefix(&config.log.topic_prefix)?;
         let mut log = Self { topics, append: None, subscribe: None, dead_letters: None };
         if !writes && !reads {
             return Ok(log);
         }
         if !config.log.kafka.brokers.is_empty() {
-            log.on_kafka(config, reads, handles).await?;
+            log.on_kafka(config, writes, reads, handles, away).await?;
         } else if writes {
             log.on_own_disk(config, reads, handles)?;
         } else {
@@ -79,14 +91,32 @@ impl Log {
         Ok(KafkaLog::open(config.log.kafka.clone(), handles)?.delete_topics(&topics).await?)
     }
 
-    async fn on_kafka(&mut self, config: &Config, reads: bool, handles: &Handles) -> Result<()> {
+    async fn on_kafka(
+        &mut self,
+        config: &Config,
+        writes: bool,
+        reads: bool,
+        handles: &Handles,
+        mut away: impl FnMut(String),
+    ) -> Result<()> {
         let dead_letters = dead_letters(&config.log.topic_prefix)?;
         let kafka = Arc::new(KafkaLog::open(config.log.kafka.clone(), handles)?);
         let partitions = config.log.partitions;
         let mut topics: Vec<_> =
             self.topics.all().into_iter().map(|topic| TopicSpec { topic, partitions }).collect();
         topics.push(TopicSpec { topic: dead_letters.clone(), partitions: 1 });
-        kafka.ensure_topics(&topics).await?;
+        let mut is_away = false;
+        while let Err(error) = kafka.ensure_topics(&topics).await {
+            if !writes || !error.is_retryable() {
+                return Err(error.into());
+            }
+            if !is_away {
+                tracing::warn!(%error, "the event log is away, waiting for it");
+            }
+            is_away = true;
+            away(error.to_string());
+            tokio::time::sleep(AWAY_INTERVAL).await;
+        }
         self.append = Some(kafka.clone());
         self.subscribe = reads.then_some(kafka as Arc<dyn Subscribe>);
         self.dead_letters = Some(dead_letters);
