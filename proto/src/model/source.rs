@@ -10,8 +10,7 @@ pub struct Source {
     /// OpenTelemetry resource attributes that the agent added, sorted by key:
     /// `service.name`, `log.file.path`, `k8s.pod.uid`, ...
     pub resource: Vec<(String, String)>,
-    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `klog`,
-    /// `access`, `envoy`, `plain`.
+    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `plain`.
     pub parser: String,
     /// Rows whose severity number is known and lower are left out; none: all
     /// are kept.
