@@ -108,7 +108,7 @@ pub async fn start(
         handles: &handles,
     });
     let receivers = Arc::new(receivers.await?);
-    let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch);
+    let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
 
     let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());

@@ -22,6 +22,8 @@ mod files;
 mod find;
 mod frame;
 mod identity;
+mod inflate;
+mod keep;
 mod lane;
 mod mark;
 mod metric;

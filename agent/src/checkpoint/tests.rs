@@ -20,6 +20,8 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         cuts: vec![Cut { end: acknowledged, stream: Stream::File, kind: CutKind::Line, resolved: None }],
         gone: None,
         ending: None,
+        size: acknowledged,
+        archive: false,
     }
 }
 

@@ -38,6 +38,9 @@ pub mod drop_reason {
     pub const LINE_TOO_LONG: &str = "line_too_long";
     /// The file shrank or was replaced before these bytes were read.
     pub const TRUNCATED_UNREAD: &str = "truncated_unread";
+    /// The file was deleted or compressed away before these bytes were read,
+    /// and no copy of them could be kept.
+    pub const ROTATED_UNREAD: &str = "rotated_unread";
     /// A covered range began beyond the end of what had been covered.
     pub const HOLE: &str = "hole";
     /// A row lay across the end of what had been covered. Never in health.
