@@ -120,7 +120,7 @@ pub async fn start(
     let receivers = Arc::new(receivers.await?);
     let (tap, (told, losses)) = (Arc::<Tap>::default(), mpsc::channel(LOSSES_WAITING));
     let own = origin.clone();
-    let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch);
+    let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
     let reader = reader.limited(limiter, told).tapped(Arc::clone(&tap));
 
     let bell = Arc::new(Bell::default());

@@ -82,6 +82,12 @@ pub(crate) struct Entry {
     /// The last bytes that were read of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ending: Option<Ending>,
+    /// Its size when this was written.
+    #[serde(default)]
+    pub(crate) size: u64,
+    /// It is a compressed file, which is not read as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) archive: bool,
 }
 
 /// One source of a file.
@@ -218,6 +224,11 @@ impl Checkpoint {
     #[cfg(test)]
     pub(crate) fn accept_writes(&mut self) {
         self.journal.accept_writes();
+    }
+
+    /// Where kept copies lie.
+    pub(crate) fn kept(&self) -> PathBuf {
+        self.journal.path().with_file_name("kept")
     }
 
     /// Writes everything anew.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_proto::model::TenantId;
-use weir_runtime::HumanDuration;
+use weir_runtime::{ByteSize, HumanDuration};
 
 use crate::StartError;
 use crate::find::Patterns;
@@ -19,7 +19,8 @@ use crate::receive::ReceiveConfig;
 pub struct Config {
     /// The files to read: paths and globs (`*` within a directory, `**` across
     /// directories). A directory means every file in it. Files that appear
-    /// later are read from their beginning; compressed files are not read.
+    /// later are read from their beginning. Of rotated files that were
+    /// compressed (`.gz`) what was not read before is read.
     ///
     /// A line's `service.name` is the container's name where the path is that
     /// of a pod's log, else the file's name without extension and without what
@@ -52,6 +53,10 @@ pub struct Config {
     /// How often the directories are walked for new, renamed and deleted
     /// files. What the kernel announces is seen at once; this finds the rest.
     pub scan_interval: HumanDuration,
+    /// What may be kept in the state directory of files that were deleted or
+    /// compressed before the event log took them. When it is used up, the
+    /// oldest is dropped and told as `rotated_unread` in `weir.gaps`.
+    pub keep_bytes: ByteSize,
     /// Say goodbye when told to end, so that no answer waits for this agent:
     /// for a host that is taken away. Without it the agent is expected back.
     pub goodbye: bool,
@@ -89,6 +94,7 @@ impl Default for Config {
             multiline_timeout: HumanDuration(Duration::from_millis(300)),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
+            keep_bytes: ByteSize::mib(1024),
             goodbye: false,
             limits: LimitsConfig::default(),
             receive: ReceiveConfig::default(),

@@ -62,11 +62,21 @@ impl Files {
         moved
     }
 
-    /// The file of that identity that is still going on.
+    /// The file of that identity that is still going on, where it always was.
     pub(crate) fn by_identity(&self, identity: &Identity) -> Option<FileKey> {
         let keys = self.by_inode.get(&identity.inode)?;
         let fits = |key: &&FileKey| {
-            self.tails.get(key).is_some_and(|tail| !tail.ended && tail.identity.may_equal(identity))
+            let reads = |tail: &Tail| !tail.ended && !tail.kept && !tail.archive;
+            self.tails.get(key).is_some_and(|tail| reads(tail) && tail.identity.may_equal(identity))
+        };
+        keys.iter().find(fits).copied()
+    }
+
+    /// The compressed file of that identity.
+    pub(crate) fn archive_by_identity(&self, identity: &Identity) -> Option<FileKey> {
+        let keys = self.by_inode.get(&identity.inode)?;
+        let fits = |key: &&FileKey| {
+            self.tails.get(key).is_some_and(|tail| tail.archive && tail.identity.may_equal(identity))
         };
         keys.iter().find(fits).copied()
     }

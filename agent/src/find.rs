@@ -11,13 +11,12 @@ use globset::{GlobBuilder, GlobMatcher};
 use crate::StartError;
 use crate::identity::Identity;
 use crate::root::Roots;
-use crate::rotation::original;
+use crate::rotation::{family, original, uncompressed};
 
 /// A walk never goes deeper below a pattern's base.
 const DEPTH_MAX: usize = 32;
 
-/// Endings of compressed files. They are not read: a rotated file's lines were
-/// read before it was compressed.
+/// Endings of compressed files. They are not read as they are.
 const COMPRESSED: [&str; 4] = ["gz", "bz2", "xz", "zst"];
 
 /// The configured patterns.
@@ -66,6 +65,9 @@ pub(crate) struct FoundFile {
 pub(crate) struct Found {
     /// Every matching regular file once, in the order of the patterns.
     pub(crate) files: Vec<FoundFile>,
+    /// Every regular `.gz` that such a file may have become. They say what
+    /// their generations have in common as where they are rotated from.
+    pub(crate) archives: Vec<FoundFile>,
     /// The directories walked.
     pub(crate) directories: Vec<PathBuf>,
     /// What could not be looked at.
@@ -137,6 +139,12 @@ impl Pattern {
         self.means(path) || self.original(path).is_some()
     }
 
+    /// True for a `.gz` of a file that is meant.
+    fn compresses(&self, path: &Path) -> bool {
+        let plain = uncompressed(path);
+        plain != path && (self.matches(&plain) || self.means(path))
+    }
+
     fn means(&self, path: &Path) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(path),
@@ -206,7 +214,7 @@ impl Pattern {
                     continue;
                 }
             };
-            let matches = self.matches(&path) && !is_compressed(&path);
+            let matches = if is_compressed(&path) { self.compresses(&path) } else { self.matches(&path) };
             let may_descend = depth > 1 && (kind.is_dir() || kind.is_symlink());
             if !may_descend && !matches {
                 continue;
@@ -254,8 +262,15 @@ impl Found {
     /// Adds a regular file, unless it was found under another name.
     fn add(&mut self, path: PathBuf, metadata: &Metadata, rotated_from: Option<PathBuf>) {
         let identity = Identity::of(metadata);
-        if self.seen.insert((identity.device, identity.inode)) {
-            self.files.push(FoundFile { path, identity, size: metadata.len(), rotated_from });
+        if !self.seen.insert((identity.device, identity.inode)) {
+            return;
+        }
+        let size = metadata.len();
+        if is_compressed(&path) {
+            let rotated_from = Some(family(&path));
+            self.archives.push(FoundFile { path, identity, size, rotated_from });
+        } else {
+            self.files.push(FoundFile { path, identity, size, rotated_from });
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::frame::ReadAt;
 
 /// How much of a file's beginning is compared.
-const FINGERPRINT_BYTES: usize = 1024;
+pub(crate) const FINGERPRINT_BYTES: usize = 1024;
 
 /// What tells one incarnation of a file from another. The inode number alone
 /// does not: file systems give it to the next file at once.
@@ -68,6 +68,11 @@ impl Fingerprint {
         self.bytes < FINGERPRINT_BYTES && (self.bytes as u64) < seen
     }
 
+    /// True when nothing of the file was seen.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Compares the file's beginning; `None` if it differs, else the
     /// fingerprint grown to what is there now.
     pub(crate) fn verify(&self, file: &impl ReadAt) -> io::Result<Option<Self>> {
@@ -87,6 +92,11 @@ impl Fingerprint {
 }
 
 impl Ending {
+    /// Where the bytes begin that it is of.
+    pub(crate) fn start(&self) -> u64 {
+        self.end.saturating_sub(FINGERPRINT_BYTES as u64)
+    }
+
     /// Of the bytes before `end`; none when the file does not hold them.
     pub(crate) fn of(file: &impl ReadAt, end: u64) -> io::Result<Option<Self>> {
         let bytes = end.min(FINGERPRINT_BYTES as u64) as usize;

@@ -123,6 +123,11 @@ impl Lane {
         self.state(source).acknowledged
     }
 
+    /// How far the source is covered by any batch.
+    pub(crate) fn settled(&self, source: SourceKey) -> u64 {
+        self.state(source).settled
+    }
+
     /// True when every settled byte of the source is acknowledged.
     pub(crate) fn is_acknowledged(&self, source: SourceKey) -> bool {
         let state = self.state(source);

@@ -34,6 +34,14 @@ pub(crate) struct Measured {
     pub(crate) files: Gauge,
     /// Files held open.
     pub(crate) files_open: Gauge,
+    /// Deleted files held open.
+    pub(crate) open_deleted_files: Gauge,
+    /// Their bytes on disk, which nobody else can see.
+    pub(crate) open_deleted_bytes: Gauge,
+    /// Bytes of kept copies.
+    pub(crate) kept_bytes: Gauge,
+    /// Unread bytes of files that were renamed, deleted or compressed.
+    pub(crate) rotated_unread_bytes: Gauge,
     drops: Labelled,
     dropped_bytes: Labelled,
     errors: Labelled,
@@ -63,6 +71,26 @@ impl Measured {
         );
         registry.register("agent_files", "files known", all.files.clone());
         registry.register("agent_files_open", "files held open", all.files_open.clone());
+        registry.register(
+            "agent_open_deleted_files",
+            "deleted files held open until they are sent",
+            all.open_deleted_files.clone(),
+        );
+        registry.register(
+            "agent_open_deleted_bytes",
+            "disk space that deleted files take until they are sent",
+            all.open_deleted_bytes.clone(),
+        );
+        registry.register(
+            "agent_kept_bytes",
+            "copies kept of files that were gone before they were sent",
+            all.kept_bytes.clone(),
+        );
+        registry.register(
+            "agent_rotated_unread_bytes",
+            "unread bytes of rotated files",
+            all.rotated_unread_bytes.clone(),
+        );
         registry.register("agent_drops", "events dropped, by reason", all.drops.clone());
         registry.register("agent_dropped_bytes", "bytes dropped, by reason", all.dropped_bytes.clone());
         registry.register("agent_errors", "failures survived, by kind", all.errors.clone());
@@ -76,7 +104,8 @@ impl Measured {
         self.dropped_bytes.get_or_create(&[("reason", reason)]).inc_by(bytes);
     }
 
-    /// A failure of a kind: `directory`, `file`, `link`, `watch`, `checkpoint`, `append`, `spool`.
+    /// A failure of a kind: `directory`, `file`, `link`, `archive`,
+    /// `keep`, `watch`, `checkpoint`, `append`, `spool`.
     pub(crate) fn failed(&self, kind: &'static str) {
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }

@@ -9,11 +9,15 @@
 //! Memory is bounded by [`IN_FLIGHT_BYTES`]: while the event log does not
 //! answer, nothing more is read. The files are the buffer; they stay open.
 
+mod archive;
+mod keep;
 mod scan;
 
 #[cfg(test)]
 mod tests;
 
+use archive::Archives;
+use keep::Stall;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,11 +26,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::Config;
 use crate::attribute::Origin;
 use crate::checkpoint::{Changes, Checkpoint, FileKey, Restored};
 use crate::files::Files;
 use crate::find::Patterns;
+use crate::keep::Keep;
 use crate::lane::{Closed, Lane, Settles};
 use crate::limit::{Limiter, Loss};
 use crate::mark::Marks;
@@ -36,6 +40,7 @@ use crate::status::ReaderStatus;
 use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
 use crate::tap::Tap;
 use crate::watch::Watch;
+use crate::{Config, StartError};
 
 /// Compressed bytes of batches that are closed and not acknowledged. Beyond
 /// it, reading pauses.
@@ -73,6 +78,9 @@ pub(crate) struct Reader {
     lane: Lane,
     marks: Marks,
     files: Files,
+    keep: Keep,
+    stall: Stall,
+    archives: Archives,
     buffer: Vec<u8>,
     limiter: Limiter,
     tap: Arc<Tap>,
@@ -124,6 +132,9 @@ pub(crate) struct Turn {
 
 impl Reader {
     /// A reader that goes on where the checkpoint says.
+    ///
+    /// # Errors
+    /// The kept copies cannot be looked at.
     pub(crate) fn new(
         config: Config,
         patterns: Patterns,
@@ -132,13 +143,18 @@ impl Reader {
         checkpoint: Checkpoint,
         restored: Restored,
         watch: Option<Watch>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
+        let kept = checkpoint.kept();
+        let keep = Keep::open(kept.clone(), config.keep_bytes.0)
+            .map_err(|source| StartError::StateDirectory { path: kept, source })?;
+        let known = restored.files.iter().flat_map(|entry| [&entry.path, &entry.last_path]);
+        let known = known.filter_map(|path| Some(Path::new(path).parent()?.to_owned())).collect();
         let mut lane = Lane::new(checkpoint.head().agent, config.tenant.clone());
         let mut files = Files::default();
         for entry in restored.files {
             files.insert(Tail::restore(entry, restored.mark, config.multiline, &mut lane, &origin));
         }
-        Self {
+        let mut reader = Self {
             config,
             patterns,
             origin,
@@ -148,6 +164,9 @@ impl Reader {
             lane,
             marks: Marks::default(),
             files,
+            keep,
+            stall: Stall::default(),
+            archives: Archives::new(known, restored.mark),
             buffer: Vec::new(),
             limiter: Limiter::default(),
             tap: Arc::default(),
@@ -170,7 +189,9 @@ impl Reader {
             retry_save: None,
             troubled: HashSet::new(),
             problem: None,
-        }
+        };
+        reader.take_up();
+        Ok(reader)
     }
 
     /// Drops what is too much, and says so; without this nothing is dropped.
@@ -210,6 +231,7 @@ impl Reader {
     pub(crate) fn acknowledged(&mut self) {
         let Some(settles) = self.in_flight.pop_front() else { return };
         self.in_flight_bytes -= settles.bytes;
+        self.stall.acknowledged();
         self.dirty.extend(self.lane.acknowledge(&settles));
         self.mark_acknowledged = settles.mark.or(self.mark_acknowledged);
         self.measured.batches_acknowledged.inc();
@@ -237,9 +259,9 @@ impl Reader {
 
     /// Writes the checkpoint a last time.
     pub(crate) fn end(&mut self, now: Moment) {
-        if self.is_behind() {
-            self.save(now);
-        }
+        self.keep_all_deleted(now);
+        // Even if all that is new is the mark.
+        self.save(now);
     }
 
     /// True when the checkpoint does not say how things stand.

@@ -12,6 +12,18 @@ pub(crate) fn original(path: &Path) -> Option<PathBuf> {
     (!original.is_empty()).then(|| path.with_file_name(original))
 }
 
+/// The path that all generations of a file share: the live one's.
+pub(crate) fn family(path: &Path) -> PathBuf {
+    let plain = uncompressed(path);
+    original(&plain).unwrap_or(plain)
+}
+
+/// The path of a compressed file before it was compressed.
+pub(crate) fn uncompressed(path: &Path) -> PathBuf {
+    let is_gz = path.extension().is_some_and(|extension| extension == "gz");
+    if is_gz { path.with_extension("") } else { path.to_owned() }
+}
+
 fn strip_old(name: &str) -> Option<&str> {
     name.strip_suffix(".old")
 }
@@ -37,6 +49,19 @@ fn is_ending(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn generations_share_a_path() {
+        let check = |name: &str, expected: &str| {
+            let path = Path::new("/var/log").join(name);
+            assert_eq!(family(&path), Path::new("/var/log").join(expected), "{name}");
+        };
+        check("a.log", "a.log");
+        check("a.log.2.gz", "a.log");
+        check("a.log.gz", "a.log");
+        check("0.log.20260131-235959.gz", "0.log");
+        check("a.log-2026-01-31", "a.log");
+    }
 
     #[test]
     fn rotated_names_lead_to_their_original() {

@@ -3,6 +3,8 @@
 //! Its descriptor stays open after the file was renamed or deleted, until it
 //! has been read to its end and was quiet for a while.
 
+mod kept;
+
 use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,6 +79,10 @@ pub(crate) struct Tail {
     pub(crate) floor: Option<i64>,
     /// Its size when it was last looked at.
     pub(crate) size: u64,
+    /// Its descriptor is that of a kept copy.
+    pub(crate) kept: bool,
+    /// It is a compressed file: only a kept copy of it is read.
+    pub(crate) archive: bool,
     /// Something of it must be durable before what was framed is sent.
     pub(crate) undurable: bool,
     /// Where it was first found.
@@ -91,6 +97,8 @@ pub(crate) struct Tail {
     sources: [Option<SourceKey>; 3],
     /// The end of what was read.
     seen: u64,
+    /// Its size as the checkpoint has it.
+    noted: u64,
     /// What an earlier process settled: the file was once that long.
     length_min: u64,
     grew: Duration,
@@ -147,6 +155,8 @@ impl Tail {
             gone: None,
             floor: identity.birth,
             size: metadata.len(),
+            kept: false,
+            archive: false,
             undurable: false,
             path,
             fingerprint: Fingerprint::default(),
@@ -157,6 +167,7 @@ impl Tail {
             multiline,
             sources: [None; 3],
             seen: 0,
+            noted: 0,
             length_min: 0,
             grew: now.steady,
             written: None,
@@ -195,7 +206,9 @@ impl Tail {
             queued: false,
             gone: entry.gone,
             floor,
-            size: length_min,
+            size: entry.size.max(length_min),
+            kept: false,
+            archive: entry.archive,
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
@@ -204,6 +217,7 @@ impl Tail {
             // One stream may be settled further than another: what lies
             // between is read again.
             seen: framer.position(),
+            noted: entry.size,
             length_min,
             framer,
             joiner,
@@ -231,6 +245,7 @@ impl Tail {
         let mut cuts = self.framer.cuts_needed(resume);
         cuts.extend(self.joiner.cuts_needed(resume));
         let multiline = self.joiner.modes_needed(streams.iter().map(StreamEntry::resume).min().unwrap_or(0));
+        self.noted = self.size;
         Entry {
             key: self.key,
             path: self.path.to_string_lossy().into_owned(),
@@ -243,7 +258,14 @@ impl Tail {
             multiline,
             gone: self.gone,
             ending: self.ending,
+            size: self.size,
+            archive: self.archive,
         }
+    }
+
+    /// True when there is more to read than the checkpoint knows of.
+    pub(crate) fn outgrew_its_entry(&self) -> bool {
+        self.size != self.noted && self.has_unread(self.size)
     }
 
     /// The file is a copy of `original`, which was then cut off: what was not

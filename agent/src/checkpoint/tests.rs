@@ -23,6 +23,8 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         multiline: Modes::one(Multiline::Auto),
         gone: None,
         ending: None,
+        size: acknowledged,
+        archive: false,
     }
 }
 

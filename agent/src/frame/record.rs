@@ -84,3 +84,12 @@ impl ReadAt for File {
         FileExt::read_at(self, buffer, position)
     }
 }
+
+impl ReadAt for &[u8] {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let rest = usize::try_from(position).ok().and_then(|at| self.get(at..)).unwrap_or_default();
+        let read = rest.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+}

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use super::archive::Fit;
 use super::{EXPIRY_MICROS, GRACE, Reader};
 use crate::checkpoint::FileKey;
 use crate::find::FoundFile;
@@ -20,13 +21,17 @@ const REST_FACTOR: u32 = 5;
 
 /// A rotated file that was written to within this time may still be growing
 /// into a copy.
-const COPYING_MICROS: i64 = 2_000_000;
+pub(super) const COPYING_MICROS: i64 = 2_000_000;
 
 /// Scans asked for come no faster than this.
 const REST_MIN: Duration = Duration::from_millis(10);
 
-/// What a scan found, by path.
-type Standing<'a> = HashMap<&'a Path, Identity>;
+/// What a scan found.
+struct Sight<'a> {
+    /// The files, by path.
+    standing: HashMap<&'a Path, Identity>,
+    archives: &'a [FoundFile],
+}
 
 impl Reader {
     /// Walks the directories and brings what is known up to date.
@@ -41,17 +46,29 @@ impl Reader {
         let mut matched = BTreeSet::new();
         // What is known is placed first: a copy is told by where its original is.
         let standing = found.files.iter().map(|file| (file.path.as_path(), file.identity)).collect();
+        let sight = Sight { standing, archives: &found.archives };
+        self.archives.begin_scan(&found.archives);
         let is_known = |file: &&FoundFile| self.files.by_identity(&file.identity).is_some();
         let (known, unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
         for file in known.into_iter().chain(unknown) {
-            if let Some(key) = self.place(file, &standing, now) {
+            if let Some(key) = self.place(file, &sight, now) {
                 matched.insert(key);
                 self.troubled.remove(&file.path);
             }
         }
         self.troubled.retain(|path| troubled.contains(path) || !found.directories.contains(path));
+        let is_known = |file: &&FoundFile| self.files.archive_by_identity(&file.identity).is_some();
+        let (known, unknown): (Vec<_>, Vec<_>) = found.archives.iter().partition(is_known);
+        matched.extend(known.into_iter().filter_map(|archive| self.place_archive(archive, now)));
         self.unmatch(&matched);
         self.follow(now);
+        self.recover_gone(&found.archives, now);
+        for archive in unknown {
+            self.place_archive(archive, now);
+        }
+        self.scan_wished |= self.archives.end_scan(&found.directories);
+        self.keep_deleted(now);
+        self.tend_kept(now);
         self.observe(now);
         self.forget(now);
         if let Some(watch) = &mut self.watch {
@@ -65,7 +82,7 @@ impl Reader {
     }
 
     /// Which incarnation a found file is; a new one if none fits.
-    fn place(&mut self, found: &FoundFile, standing: &Standing<'_>, now: Moment) -> Option<FileKey> {
+    fn place(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> Option<FileKey> {
         if let Some(key) = self.files.by_identity(&found.identity) {
             match self.go_on(key, &found.path, found.size) {
                 Ok(true) => {
@@ -78,6 +95,14 @@ impl Reader {
                     }
                     return Some(key);
                 }
+                // While nobody looked, it may have been copied first.
+                Ok(false) if self.files.get(key).is_some_and(|tail| !tail.verified) => {
+                    match self.recover(key, sight.archives, now) {
+                        Fit::Own => {}
+                        Fit::Later => return None,
+                        Fit::Other => self.replaced(key, now),
+                    }
+                }
                 Ok(false) => self.replaced(key, now),
                 Err(error) => {
                     self.unreadable(key, &error);
@@ -85,7 +110,7 @@ impl Reader {
                 }
             }
         }
-        match self.adopt(found, standing, now) {
+        match self.adopt(found, sight, now) {
             Ok(key) => Some(key),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
@@ -99,6 +124,9 @@ impl Reader {
     /// False: what stands there has another content.
     fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
         let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
+        if tail.archive {
+            return Ok(true);
+        }
         if tail.has_shrunk(size) {
             return Ok(false);
         }
@@ -119,7 +147,7 @@ impl Reader {
     /// Begins a new incarnation with a found file. A copy that was made to cut
     /// off the original (logrotate's `copytruncate`) goes on where that was
     /// settled.
-    fn adopt(&mut self, found: &FoundFile, standing: &Standing<'_>, now: Moment) -> io::Result<FileKey> {
+    fn adopt(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> io::Result<FileKey> {
         let path = &found.path;
         let file = self.patterns.open(path)?;
         let metadata = file.metadata()?;
@@ -129,7 +157,8 @@ impl Reader {
         let key = self.files.next_key();
         let mut tail =
             Tail::new(key, path.to_owned(), file.try_clone()?, &metadata, self.config.multiline, now);
-        if let Some(original) = self.original(found, standing) {
+        tail.verify()?;
+        if let Some(original) = self.original(found, sight) {
             if is_being_copied(original, &metadata, now) {
                 return Err(io::ErrorKind::NotFound.into());
             }
@@ -149,9 +178,9 @@ impl Reader {
 
     /// What was read under the name that a rotated file had, if that file still
     /// stands there: a renamed one is not a copy, however alike the two begin.
-    fn original(&self, found: &FoundFile, standing: &Standing<'_>) -> Option<&Tail> {
+    fn original(&self, found: &FoundFile, sight: &Sight<'_>) -> Option<&Tail> {
         let path = found.rotated_from.as_deref()?;
-        let identity = standing.get(path)?;
+        let identity = sight.standing.get(path)?;
         self.files.iter().find(|tail| tail.last_path == path && tail.identity.may_equal(identity))
     }
 
@@ -172,7 +201,7 @@ impl Reader {
         let mut rotated = 0;
         for tail in self.files.iter_mut().filter(|tail| tail.matched && !matched.contains(&tail.key)) {
             tail.matched = false;
-            rotated += u64::from(!tail.ended);
+            rotated += u64::from(!tail.ended && !tail.archive);
         }
         self.measured.rotations.inc_by(rotated);
     }
@@ -181,7 +210,7 @@ impl Reader {
     fn follow(&mut self, now: Moment) {
         let mut sought: BTreeMap<PathBuf, Vec<FileKey>> = BTreeMap::new();
         let unmatched: Vec<_> =
-            self.files.iter().filter(|tail| !tail.matched && !tail.ended).map(|t| t.key).collect();
+            self.files.iter().filter(|tail| is_followed(tail)).map(|tail| tail.key).collect();
         for key in unmatched {
             if self.check_open(key, now)
                 && let Some(parent) = self.files.get(key).and_then(|tail| tail.last_path.parent())
@@ -191,6 +220,15 @@ impl Reader {
         }
         for (directory, keys) in sought {
             self.seek(&directory, &keys, now);
+        }
+    }
+
+    /// Looks for what is left of the files that are nowhere.
+    fn recover_gone(&mut self, archives: &[FoundFile], now: Moment) {
+        let gone = |tail: &&Tail| is_followed(tail) && tail.gone.is_some() && !tail.archive && !tail.deleted;
+        let keys: Vec<_> = self.files.iter().filter(gone).map(|tail| tail.key).collect();
+        for key in keys {
+            self.recover(key, archives, now);
         }
     }
 
@@ -283,10 +321,20 @@ impl Reader {
     /// Tells the marks what this scan saw. It began at `now`: all that was
     /// written before lies below the sizes seen.
     fn observe(&mut self, now: Moment) {
-        let (mut known, mut open) = (0, 0);
+        let (mut known, mut open, mut deleted, mut deleted_bytes, mut unread) = (0, 0, 0, 0, 0);
         for tail in self.files.iter_mut() {
             known += 1;
             open += i64::from(tail.is_open());
+            if tail.is_open() && tail.deleted && !tail.kept {
+                deleted += 1;
+                deleted_bytes += tail.size;
+            }
+            if tail.is_open() && (!tail.matched || tail.kept) {
+                unread += tail.size.saturating_sub(tail.read_end());
+            }
+            if tail.outgrew_its_entry() {
+                self.dirty.insert(tail.key);
+            }
             if tail.ended || !tail.is_open() {
                 self.marks.forget(tail.key);
                 continue;
@@ -299,14 +347,29 @@ impl Reader {
         self.marks.scanned(now.wall);
         self.measured.files.set(known);
         self.measured.files_open.set(open);
+        self.measured.open_deleted_files.set(deleted);
+        self.measured.open_deleted_bytes.set(gauge(deleted_bytes));
+        self.measured.rotated_unread_bytes.set(gauge(unread));
+        self.measured.kept_bytes.set(gauge(self.keep.bytes()));
     }
 
-    /// Forgets what cannot come back, once all of it is acknowledged.
+    /// Forgets what cannot come back, once all of it is acknowledged, or told
+    /// as lost.
     fn forget(&mut self, now: Moment) {
+        let has_expired = |tail: &Tail| tail.gone.is_some_and(|since| now.wall - since > EXPIRY_MICROS);
+        let expired: Vec<_> =
+            self.files.iter().filter(|tail| has_expired(tail)).map(|tail| tail.key).collect();
+        for key in expired {
+            let unsettled = |tail: &mut Tail| !tail.archive && tail.has_unsettled(&self.lane);
+            if self.files.get_mut(key).is_some_and(unsettled) {
+                self.lose(key, now);
+            }
+        }
         let over = |tail: &&Tail| {
-            let expired = tail.gone.is_some_and(|since| now.wall - since > EXPIRY_MICROS);
+            let expired = has_expired(tail);
             let finished = tail.ended || (!tail.is_open() && (tail.deleted || expired));
-            finished && tail.sources().all(|source| self.lane.is_acknowledged(source))
+            let acknowledged = || tail.sources().all(|source| self.lane.is_acknowledged(source));
+            finished && acknowledged() && !self.archives.await_one_of(&tail.last_path)
         };
         let keys: Vec<_> = self.files.iter().filter(over).map(|tail| tail.key).collect();
         for key in keys {
@@ -322,7 +385,16 @@ impl Reader {
     }
 }
 
-fn micros(duration: Duration) -> i64 {
+/// True for a file that no pattern finds any more and that may be somewhere.
+fn is_followed(tail: &Tail) -> bool {
+    !tail.matched && !tail.ended && !tail.kept
+}
+
+fn gauge(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 

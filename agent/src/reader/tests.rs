@@ -1,6 +1,7 @@
 //! The reader on real files, with a clock and an event log of its own.
 
 mod crash;
+mod gone;
 mod limit;
 mod turn;
 
@@ -10,9 +11,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use weir_proto::model::{RangeSet, Source, SourceId, flags};
 use weir_proto::wire::batch::{EncodedBatch, LineBatch};
-use weir_runtime::Metrics;
+use weir_runtime::{ByteSize, Metrics};
 
 use super::*;
 use crate::identity::Identity;
@@ -22,6 +25,7 @@ use crate::limit::LimitsConfig;
 struct Bed {
     root: tempfile::TempDir,
     tail: Vec<String>,
+    keep_bytes: ByteSize,
     now: Moment,
     reader: Option<Reader>,
     measured: Measured,
@@ -44,6 +48,7 @@ impl Bed {
         let mut bed = Self {
             root,
             tail,
+            keep_bytes: Config::default().keep_bytes,
             now,
             reader: None,
             measured: Measured::new(&Metrics::new()),
@@ -59,7 +64,8 @@ impl Bed {
 
     fn start(&mut self) {
         let roots = vec![self.root.path().join("logs")];
-        let config = Config { tail: self.tail.clone(), roots, ..Config::default() };
+        let keep_bytes = self.keep_bytes;
+        let config = Config { tail: self.tail.clone(), roots, keep_bytes, ..Config::default() };
         let state = self.state();
         let patterns = Patterns::new(&config.tail, &config.roots, &state).expect("valid patterns");
         let lock = Checkpoint::lock(&state).expect("nobody else holds it");
@@ -70,7 +76,7 @@ impl Bed {
         let (told, losses) = mpsc::channel(1);
         self.losses = Some(losses);
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
-        self.reader = Some(reader.limited(limiter, told));
+        self.reader = Some(reader.expect("the kept copies").limited(limiter, told));
     }
 
     /// The agent dies; of what it had handed on, only the first arrived.
@@ -98,6 +104,26 @@ impl Bed {
 
     fn rename(&self, from: &str, to: &str) {
         fs::rename(self.path(from), self.path(to)).expect("renamed");
+    }
+
+    /// Compresses a file as gzip does: another file, and the first is gone.
+    fn compress(&self, name: &str) {
+        let content = fs::read(self.path(name)).expect("a file");
+        self.compressed(&format!("{name}.gz"), &content);
+        fs::remove_file(self.path(name)).expect("removed");
+    }
+
+    fn compressed(&self, name: &str, content: &[u8]) {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(content).expect("compressed");
+        self.write(name, encoder.finish().expect("compressed"));
+    }
+
+    /// The agent is told to end, and ends before anything more is acknowledged.
+    fn stop(&mut self) {
+        let now = self.now;
+        self.reader().end(now);
+        self.crash(0);
     }
 
     fn reader(&mut self) -> &mut Reader {

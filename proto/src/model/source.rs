@@ -46,6 +46,9 @@ pub mod drop_reason {
     pub const RATE_LIMITED: &str = "rate_limited";
     /// Left out by sampling, as configured.
     pub const SAMPLED: &str = "sampled";
+    /// The file was deleted or compressed away before these bytes were read,
+    /// and no copy of them could be kept.
+    pub const ROTATED_UNREAD: &str = "rotated_unread";
     /// A covered range began beyond the end of what had been covered.
     pub const HOLE: &str = "hole";
     /// A row lay across the end of what had been covered. Never in health.

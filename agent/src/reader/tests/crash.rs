@@ -96,6 +96,17 @@ impl Writer {
         }
     }
 
+    /// Compresses some generation that is not yet, if there is one.
+    fn compress(&self, bed: &Bed, random: &mut SmallRng) -> bool {
+        let name = |n: usize| format!("{}.{n}", self.name);
+        let plain: Vec<_> = (1..=self.rotations).map(name).filter(|name| bed.path(name).exists()).collect();
+        if plain.is_empty() {
+            return false;
+        }
+        bed.compress(&plain[random.random_range(0..plain.len())]);
+        true
+    }
+
     /// What was unfinished stays so for ever.
     fn rotate(&mut self, bed: &Bed) {
         if !bed.path(self.name).exists() {
@@ -117,6 +128,8 @@ struct Tally {
     cuts: usize,
     continuations: usize,
     rotations: usize,
+    compressions: usize,
+    recoveries: usize,
     lines: usize,
 }
 
@@ -137,7 +150,10 @@ fn run(seed: u64, tally: &mut Tally) {
                 writers[writer].rotate(&bed);
                 tally.rotations += 1;
             }
-            50..75 => {
+            50..54 => {
+                tally.compressions += usize::from(writers[writer].compress(&bed, &mut random));
+            }
+            54..75 => {
                 let millis = [0, 20, 120, 700, 1200][random.random_range(0..5)];
                 bed.turn(millis, random.random_bool(0.5));
             }
@@ -150,6 +166,9 @@ fn run(seed: u64, tally: &mut Tally) {
                 if random.random_bool(0.5) && bed.path(writers[writer].name).exists() {
                     writers[writer].write(&bed, &mut random);
                     writers[writer].rotate(&bed);
+                }
+                if random.random_bool(0.5) {
+                    tally.compressions += usize::from(writers[writer].compress(&bed, &mut random));
                 }
                 bed.start();
                 tally.crashes += 1;
@@ -175,6 +194,9 @@ fn run(seed: u64, tally: &mut Tally) {
         writer.rotate(&bed);
     }
     bed.settle();
+    tally.recoveries += usize::from(bed.state().join("kept").exists());
+    // Whoever had nothing left has no copy.
+    assert_eq!(bed.reader().keep.keys().count(), 0, "seed {seed}");
     let ingested = bed.rows();
     let mut found = ingested.all();
     let mut expected: Vec<_> = writers.iter().flat_map(|writer| writer.expected.clone()).collect();
@@ -214,5 +236,6 @@ fn every_line_comes_once_through_crashes_and_rotations() {
     assert!(tally.crashes > 100 && tally.torn > 50, "{} {}", tally.crashes, tally.torn);
     assert!(tally.duplicates > 100, "only {} lines came twice", tally.duplicates);
     assert!(tally.cuts > 100 && tally.continuations > 50, "{} {}", tally.cuts, tally.continuations);
+    assert!(tally.compressions > 100 && tally.recoveries > 10, "{} {}", tally.compressions, tally.recoveries);
     assert!(tally.rotations > 100 && tally.lines > 1000, "{} {}", tally.rotations, tally.lines);
 }
