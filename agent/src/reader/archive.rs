@@ -170,7 +170,14 @@ impl Reader {
         if self.files.archive_by_identity(&found.identity).is_none() {
             let (archive, metadata) = (archive.try_clone()?, archive.metadata()?);
             let key = self.files.next_key();
-            self.note_archive(Tail::archive(key, found.path.clone(), archive, &metadata, now));
+            self.note_archive(Tail::archive(
+                key,
+                found.path.clone(),
+                archive,
+                &metadata,
+                self.config.multiline,
+                now,
+            ));
         }
         Ok(())
     }
@@ -203,7 +210,14 @@ impl Reader {
         let unread =
             self.archives.pending.contains_key(&at) || self.archives.is_worth_reading(found, &metadata);
         let key = self.files.next_key();
-        let mut tail = Tail::archive(key, found.path.clone(), archive.try_clone()?, &metadata, now);
+        let mut tail = Tail::archive(
+            key,
+            found.path.clone(),
+            archive.try_clone()?,
+            &metadata,
+            self.config.multiline,
+            now,
+        );
         tail.floor = self.mark_acknowledged;
         if unread {
             self.archives.pending.insert(at, family(&found.path));

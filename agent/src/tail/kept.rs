@@ -10,14 +10,22 @@ use weir_proto::model::{ByteRange, Drop, drop_reason};
 use super::{Bench, Moment, Tail};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
 use crate::frame::Stream;
+use crate::join::Multiline;
 use crate::keep::Draft;
 use crate::lane::Lane;
 
 impl Tail {
     /// A compressed file. There is nothing to read of it but a kept copy of
     /// what it holds, and mostly not even that.
-    pub(crate) fn archive(key: FileKey, path: PathBuf, file: File, metadata: &Metadata, now: Moment) -> Self {
-        let mut tail = Self::new(key, path, file, metadata, now);
+    pub(crate) fn archive(
+        key: FileKey,
+        path: PathBuf,
+        file: File,
+        metadata: &Metadata,
+        multiline: Multiline,
+        now: Moment,
+    ) -> Self {
+        let mut tail = Self::new(key, path, file, metadata, multiline, now);
         tail.archive = true;
         tail.file = None;
         // It is younger than what it holds.
@@ -90,8 +98,9 @@ impl Tail {
     /// It cannot be read any more: what is not settled of it is told as
     /// dropped, and it ends.
     pub(crate) fn lose(&mut self, bench: &mut Bench<'_>, now: Moment) {
-        self.with_sink(bench, now, |framer, _, sink| {
-            framer.abandon_joins(sink);
+        self.with_sink(bench, now, |framer, joiner, _, sink| {
+            framer.abandon_joins(&mut joiner.to(sink, now.steady));
+            joiner.abandon(sink);
             if Stream::ALL.iter().all(|stream| framer.first(*stream).is_none()) {
                 sink.source(Stream::File);
             }
