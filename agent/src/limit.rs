@@ -28,7 +28,9 @@
 //! So that the third cannot be, [`Gate`] keeps a *reach* for each source in the
 //! checkpoint: no record that ends beyond it was ever sent. It is raised, and
 //! durable, before a record beyond it is sent, by [`REACH_BYTES`] at once, so
-//! that it costs one sync for as many bytes. After a restart nothing below the
+//! that it costs one sync for as many bytes. Without limits none is kept; a
+//! process that has limits and finds none takes all that stands in the file for
+//! sent. After a restart nothing below the
 //! reach is dropped: there a record is a row, which is either new or a
 //! duplicate. What is above was never sent, so no run lies across the end of
 //! what is covered, and every count is exact.
@@ -105,6 +107,8 @@ pub(crate) struct Gate {
     reach: [u64; 3],
     /// The reach that an earlier process left: nothing below is dropped.
     spared: [u64; 3],
+    /// Streams that an earlier process sent without noting a reach.
+    unbounded: [bool; 3],
 }
 
 /// What was decided of a record.
@@ -145,7 +149,7 @@ impl Limiter {
         now: Moment,
     ) -> Judgement {
         if gate.is_open() {
-            return Judgement { refused: None, is_undurable: false };
+            return Judgement { refused: None, is_undurable: gate.forget(frame.stream) };
         }
         let is_undurable = gate.raise(frame.stream, frame.range.end);
         let is_spared = frame.range.start < gate.spared[frame.stream.index()];
@@ -213,8 +217,21 @@ impl Gate {
         for held in streams {
             gate.spared[held.stream.index()] = held.reach;
             gate.reach[held.stream.index()] = held.reach;
+            gate.unbounded[held.stream.index()] = held.reach == 0;
         }
         gate
+    }
+
+    /// The file was opened and has `size` bytes. An earlier process that had no
+    /// limits may have sent all of them.
+    pub(crate) fn opened(&mut self, size: u64) {
+        for stream in Stream::ALL.map(Stream::index) {
+            if std::mem::take(&mut self.unbounded[stream]) {
+                self.spared[stream] = size;
+                // So it is for whoever comes after this process.
+                self.reach[stream] = self.reach[stream].max(size);
+            }
+        }
     }
 
     /// Who writes the file, once a record was read.
@@ -222,7 +239,7 @@ impl Gate {
         self.subject.as_ref()
     }
 
-    /// What the checkpoint keeps for a stream.
+    /// What the checkpoint keeps for a stream; 0: nothing is known.
     pub(crate) fn reach(&self, stream: Stream) -> u64 {
         self.reach[stream.index()]
     }
@@ -230,6 +247,12 @@ impl Gate {
     /// Nothing is ever dropped.
     fn is_open(&self) -> bool {
         self.pod_rate.is_none() && self.namespace_rate.is_none() && self.sample.is_none()
+    }
+
+    /// Nothing is limited any more, so no reach is kept. True when that is to be
+    /// made durable first.
+    fn forget(&mut self, stream: Stream) -> bool {
+        std::mem::take(&mut self.reach[stream.index()]) > 0
     }
 
     /// Takes note that a record that ends at `end` may be sent. True when that

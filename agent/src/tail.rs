@@ -397,6 +397,7 @@ impl Tail {
         self.file = Some(file);
         // An earlier process may have sent all that is there, joined by what it was told.
         let from = self.size.max(self.seen);
+        self.gate.opened(from);
         self.undurable |= self.joiner.switch(self.multiline, from);
         Ok(true)
     }

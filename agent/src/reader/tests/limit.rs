@@ -80,6 +80,24 @@ fn sampled_lines_are_the_same_after_a_crash() {
 }
 
 #[test]
+fn what_was_sent_before_there_were_limits_is_not_told_as_dropped() {
+    let mut bed = limited(&["*.log"], "{}");
+    bed.write("a.log", "0123456789\n".repeat(100));
+    for _ in 0..3 {
+        bed.turn(200, true);
+    }
+    bed.crash(usize::MAX);
+    bed.limits = limits(r#"{"pod": {"lines_per_second": 1, "burst": "1s"}}"#);
+    bed.start();
+    bed.turn(500, true);
+    bed.write("a.log", "0123456789\n".repeat(100));
+    bed.settle();
+    let dropped = dropped(&bed, drop_reason::RATE_LIMITED);
+    assert!(dropped > 90, "{dropped}");
+    assert_eq!(bed.rows().all().len() as u64 + dropped, 200);
+}
+
+#[test]
 fn nothing_that_may_have_been_sent_is_dropped_after_a_crash() {
     let mut bed = limited(&["*.log"], r#"{"pod": {"lines_per_second": 1, "burst": "1s"}}"#);
     bed.write("a.log", "0123456789\n".repeat(100));
@@ -137,12 +155,14 @@ fn lines_are_rows_or_counted_drops_through_any_crash() {
                 _ => {
                     let arrived = random.random_range(0..=bed.pending.len());
                     bed.crash(arrived);
+                    // An operator sets limits, takes them back, and sets them again.
+                    bed.limits = limits(if random.random_bool(0.5) { json } else { "{}" });
                     bed.start();
                     crashes += 1;
                 }
             }
         }
-        for _ in 0..40 {
+        for _ in 0..10 {
             bed.settle();
         }
         let rows = bed.rows().all().len() as u64;
