@@ -15,6 +15,7 @@ use weir_stream::{Append, Partition};
 use crate::attribute::Origin;
 use crate::bell::{Bell, News, Stop};
 use crate::checkpoint::Checkpoint;
+use crate::descriptor;
 use crate::find::Patterns;
 use crate::lane::Closed;
 use crate::limit::Limiter;
@@ -99,7 +100,11 @@ pub async fn start(
     let (watch, ear) = match watch::watch() {
         Ok((watch, ear)) => (Some(watch), Some(ear)),
         Err(error) => {
-            tracing::warn!(%error, "the kernel cannot tell of changes, scanning finds them later");
+            tracing::warn!(
+                %error, scan_interval = ?config.scan_interval,
+                "the kernel cannot tell of changes: directories are looked at every scan_interval instead. \
+                 If its instances ran out, raise the sysctl fs.inotify.max_user_instances"
+            );
             (None, None)
         }
     };
@@ -121,7 +126,7 @@ pub async fn start(
     let (tap, (told, losses)) = (Arc::<Tap>::default(), mpsc::channel(LOSSES_WAITING));
     let own = origin.clone();
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
-    let reader = reader.limited(limiter, told).tapped(Arc::clone(&tap));
+    let reader = reader.holding(descriptor::allowance()).limited(limiter, told).tapped(Arc::clone(&tap));
 
     let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());

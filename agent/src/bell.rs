@@ -55,6 +55,11 @@ impl Bell {
         self.ring(|news| news.heard.rescan = true);
     }
 
+    /// More happened than the kernel could note.
+    pub(crate) fn overflow(&self) {
+        self.ring(|news| news.heard.overflow = true);
+    }
+
     /// Batches became durable.
     pub(crate) fn acknowledged(&self, batches: usize) {
         self.ring(|news| news.acknowledged += batches);

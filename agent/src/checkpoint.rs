@@ -82,6 +82,9 @@ pub(crate) struct Entry {
     /// The last bytes that were read of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ending: Option<Ending>,
+    /// Such of before, by which copies of it are known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) endings: Vec<Ending>,
     /// Its size when this was written.
     #[serde(default)]
     pub(crate) size: u64,
@@ -203,9 +206,10 @@ impl Checkpoint {
         self.head
     }
 
-    /// Makes changes durable. After a failure the next write must be
-    /// [`Self::rewrite`]: what the failed one left is unknown.
-    pub(crate) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+    /// Makes changes durable, a line each: a crash leaves the first of them.
+    /// After a failure the next write must be [`Self::rewrite`]: what the
+    /// failed one left is unknown.
+    pub(crate) fn append(&mut self, changes: impl Iterator<Item = Changes>) -> io::Result<()> {
         self.journal.append(changes)
     }
 

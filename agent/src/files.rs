@@ -72,6 +72,16 @@ impl Files {
         keys.iter().find(fits).copied()
     }
 
+    /// Everything that was ever read of the file of that identity and is still
+    /// known, in the order in which it was found.
+    pub(crate) fn incarnations(&self, identity: &Identity) -> Vec<FileKey> {
+        let keys = self.by_inode.get(&identity.inode).map(Vec::as_slice).unwrap_or_default();
+        let fits = |key: &&FileKey| self.tails.get(key).is_some_and(|tail| tail.identity.may_equal(identity));
+        let mut keys: Vec<_> = keys.iter().filter(fits).copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
     /// The compressed file of that identity.
     pub(crate) fn archive_by_identity(&self, identity: &Identity) -> Option<FileKey> {
         let keys = self.by_inode.get(&identity.inode)?;

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -56,6 +57,8 @@ pub(crate) struct FoundFile {
     pub(crate) identity: Identity,
     /// Its size when it was found.
     pub(crate) size: u64,
+    /// When it was written to, nanoseconds since 1970.
+    pub(crate) modified: i64,
     /// Its name is that of a rotated file, which was at this path before.
     pub(crate) rotated_from: Option<PathBuf>,
 }
@@ -266,11 +269,12 @@ impl Found {
             return;
         }
         let size = metadata.len();
+        let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         if is_compressed(&path) {
             let rotated_from = Some(family(&path));
-            self.archives.push(FoundFile { path, identity, size, rotated_from });
+            self.archives.push(FoundFile { path, identity, size, modified, rotated_from });
         } else {
-            self.files.push(FoundFile { path, identity, size, rotated_from });
+            self.files.push(FoundFile { path, identity, size, modified, rotated_from });
         }
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::frame::ReadAt;
 
@@ -41,6 +42,31 @@ pub(crate) struct Ending {
     crc32c: u32,
 }
 
+/// Endings kept of a file beside the last one.
+const ENDINGS_MAX: usize = 8;
+
+/// The ending of what was read of a file, and some of before, dense towards
+/// the end: a copy that was made while more was read holds one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Endings {
+    last: Option<Ending>,
+    earlier: Vec<Ending>,
+}
+
+/// A file whose beginning is compared after each read, before anybody sees
+/// what was read: it may have been cut off and written anew in between.
+pub(crate) struct Guarded<'a, F> {
+    /// What is read.
+    pub(crate) file: &'a F,
+    /// How it begins.
+    pub(crate) fingerprint: Fingerprint,
+}
+
+/// The file has another beginning than before.
+#[derive(Debug, Error)]
+#[error("the file has another beginning than before")]
+struct Another;
+
 impl Identity {
     /// As the file system tells.
     pub(crate) fn of(metadata: &Metadata) -> Self {
@@ -71,6 +97,11 @@ impl Fingerprint {
     /// True when nothing of the file was seen.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
+    }
+
+    /// True when it is of more bytes than that.
+    pub(crate) fn is_longer_than(&self, length: u64) -> bool {
+        self.bytes as u64 > length
     }
 
     /// Compares the file's beginning; `None` if it differs, else the
@@ -117,6 +148,55 @@ impl Ending {
     }
 }
 
+impl Endings {
+    /// As a checkpoint has them.
+    pub(crate) fn restore(last: Option<Ending>, earlier: Vec<Ending>) -> Self {
+        Self { last, earlier }
+    }
+
+    /// More was read.
+    pub(crate) fn note(&mut self, ending: Ending) {
+        if let Some(before) = self.last.replace(ending) {
+            if self.earlier.len() >= ENDINGS_MAX {
+                let mut nth = 0;
+                self.earlier.retain(|_| {
+                    nth += 1;
+                    nth % 2 == 1
+                });
+            }
+            self.earlier.push(before);
+        }
+    }
+
+    /// The last one.
+    pub(crate) fn last(&self) -> Option<Ending> {
+        self.last
+    }
+
+    /// Those before, in their order.
+    pub(crate) fn earlier(&self) -> &[Ending] {
+        &self.earlier
+    }
+
+    /// The last one that a file of `length` bytes can hold.
+    pub(crate) fn within(&self, length: u64) -> Option<Ending> {
+        self.earlier.iter().copied().chain(self.last).rev().find(|ending| ending.end <= length)
+    }
+}
+
+impl<F: ReadAt> ReadAt for Guarded<'_, F> {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, position)?;
+        let same = read == 0 || self.fingerprint.is_empty() || self.fingerprint.verify(self.file)?.is_some();
+        if same { Ok(read) } else { Err(io::Error::other(Another)) }
+    }
+}
+
+/// True when a [`Guarded`] read was refused.
+pub(crate) fn is_another(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.downcast_ref::<Another>().is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -156,6 +236,37 @@ mod tests {
         assert!(!ending.stands_in(&other).expect("read"));
         assert_eq!(Ending::of(&read, 3505).expect("read"), None, "longer than the file");
         assert_eq!(Ending::of(&read, 0).expect("read"), None);
+    }
+
+    #[test]
+    fn a_copy_is_known_by_an_ending_that_it_can_hold() {
+        let mut endings = Endings::default();
+        assert_eq!(endings.within(u64::MAX), None);
+        for end in 1..=1000 {
+            endings.note(Ending { end: end * 10, crc32c: 0 });
+        }
+        assert!(endings.earlier().len() <= ENDINGS_MAX);
+        assert_eq!(endings.within(u64::MAX), endings.last());
+        for length in [10, 500, 5_000, 9_900, 9_999] {
+            let held = endings.within(length).expect("the first is always there");
+            assert!(held.end <= length, "{held:?} of {length}");
+        }
+        assert_eq!(endings.within(9), None);
+        assert!(endings.within(9_999).expect("one").end > 9_000, "dense towards the end");
+        let (last, earlier) = (endings.last(), endings.earlier().to_vec());
+        assert_eq!(Endings::restore(last, earlier), endings);
+    }
+
+    #[test]
+    fn what_is_read_of_another_file_is_not_seen() {
+        let content: &[u8] = b"one\ntwo\n";
+        let fingerprint = Fingerprint::default().verify(&content).expect("read").expect("grown");
+        let mut buffer = [0; 100];
+        let mut read = |file: &[u8]| Guarded { file: &file, fingerprint }.read_at(&mut buffer, 4);
+        assert_eq!(read(content).expect("the same"), 4);
+        assert_eq!(read(b"one\ntwo\nthree\n").expect("grown"), 10);
+        assert!(is_another(&read(b"three\nfour\n").expect_err("another")));
+        assert_eq!(read(b"thr").expect("nothing to see"), 0);
     }
 
     #[test]

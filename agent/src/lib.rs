@@ -18,6 +18,7 @@ mod attribute;
 mod bell;
 mod checkpoint;
 mod config;
+mod descriptor;
 mod error;
 mod files;
 mod find;

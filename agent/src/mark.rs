@@ -7,7 +7,7 @@
 //! settled line: the time in the line (CRI), else the latest scan whose size
 //! it has passed, else when it was last seen complete, else its birth.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::checkpoint::FileKey;
 
@@ -18,7 +18,10 @@ const SAMPLES_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     scan: Option<i64>,
-    lagging: BTreeMap<FileKey, Lag>,
+    lagging: HashMap<FileKey, Lag>,
+    /// How many lagging files have which floor: the mark is asked for with
+    /// each block that is read, however many files lag.
+    floors: BTreeMap<Option<i64>, usize>,
 }
 
 #[derive(Debug)]
@@ -46,10 +49,10 @@ impl Marks {
         floor: Option<i64>,
     ) -> bool {
         if settled >= size {
-            self.lagging.remove(&key);
+            self.forget(key);
             return true;
         }
-        let lag = self.lagging.entry(key).or_insert_with(|| Lag { floor, samples: VecDeque::new() });
+        let mut lag = self.take(key).unwrap_or_else(|| Lag { floor, samples: VecDeque::new() });
         lag.pass(settled);
         if lag.samples.len() >= SAMPLES_MAX {
             let mut nth = 0;
@@ -59,32 +62,51 @@ impl Marks {
             });
         }
         lag.samples.push_back((micros, size));
+        self.put(key, lag);
         false
     }
 
     /// More of a file is settled; `written` is the write time of its last
     /// settled line, if the line says it.
     pub(crate) fn progress(&mut self, key: FileKey, settled: u64, written: Option<i64>) {
-        let Some(lag) = self.lagging.get_mut(&key) else { return };
+        let Some(mut lag) = self.take(key) else { return };
         lag.pass(settled);
         if lag.samples.is_empty() {
-            self.lagging.remove(&key);
             return;
         }
         if let Some(written) = written.zip(self.scan).map(|(written, scan)| written.min(scan)) {
             lag.floor = Some(lag.floor.map_or(written, |floor| floor.max(written)));
         }
+        self.put(key, lag);
     }
 
     /// The file is gone or cannot be read: it holds nothing back.
     pub(crate) fn forget(&mut self, key: FileKey) {
-        self.lagging.remove(&key);
+        drop(self.take(key));
     }
 
     /// T now; nothing until a first scan, or while a file of unknown age lags.
     pub(crate) fn value(&self) -> Option<i64> {
-        let floors = self.lagging.values().map(|lag| lag.floor);
-        floors.fold(self.scan, |lowest, floor| Some(lowest?.min(floor?)))
+        match self.floors.first_key_value() {
+            Some((floor, _)) => Some(self.scan?.min((*floor)?)),
+            None => self.scan,
+        }
+    }
+
+    fn take(&mut self, key: FileKey) -> Option<Lag> {
+        let lag = self.lagging.remove(&key)?;
+        if let Some(files) = self.floors.get_mut(&lag.floor) {
+            *files -= 1;
+            if *files == 0 {
+                self.floors.remove(&lag.floor);
+            }
+        }
+        Some(lag)
+    }
+
+    fn put(&mut self, key: FileKey, lag: Lag) {
+        *self.floors.entry(lag.floor).or_default() += 1;
+        self.lagging.insert(key, lag);
     }
 }
 
@@ -101,6 +123,9 @@ impl Lag {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::{option, prelude::*};
+
     use super::*;
 
     const A: FileKey = FileKey(1);
@@ -169,5 +194,28 @@ mod tests {
         assert!(held <= 500, "{held} claims bytes that are not settled");
         marks.progress(A, 10_000, None);
         assert_eq!(marks.value(), Some(1000));
+        assert!(marks.floors.is_empty());
+    }
+
+    proptest! {
+        /// The mark is the least of what each lagging file says, whatever
+        /// came before.
+        #[test]
+        fn the_mark_is_the_least_floor(steps in vec((0u64..6, 0u64..5, 0u64..40, option::of(0i64..200)), 1..80)) {
+            let mut marks = Marks::default();
+            for (now, (key, act, bytes, time)) in (1i64..).zip(steps) {
+                let key = FileKey(key);
+                match act {
+                    0 => marks.forget(key),
+                    1 => marks.progress(key, bytes, time),
+                    2 => marks.scanned(now),
+                    _ => drop(marks.observe(key, now, bytes + act, bytes, time)),
+                }
+                let floors = marks.lagging.values().map(|lag| lag.floor);
+                let least = floors.fold(marks.scan, |lowest, floor| Some(lowest?.min(floor?)));
+                prop_assert_eq!(marks.value(), least);
+                prop_assert_eq!(marks.floors.values().sum::<usize>(), marks.lagging.len());
+            }
+        }
     }
 }

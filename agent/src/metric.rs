@@ -34,6 +34,14 @@ pub(crate) struct Measured {
     pub(crate) files: Gauge,
     /// Files held open.
     pub(crate) files_open: Gauge,
+    /// As many may be.
+    pub(crate) files_open_max: Gauge,
+    /// Files that gave their descriptor up for another's.
+    pub(crate) files_parked: Gauge,
+    /// Directories that the kernel does not watch: their files are polled.
+    pub(crate) unwatched_directories: Gauge,
+    /// How often more happened than the kernel could note.
+    pub(crate) watch_overflows: Counter,
     /// Deleted files held open.
     pub(crate) open_deleted_files: Gauge,
     /// Their bytes on disk, which nobody else can see.
@@ -71,6 +79,22 @@ impl Measured {
         );
         registry.register("agent_files", "files known", all.files.clone());
         registry.register("agent_files_open", "files held open", all.files_open.clone());
+        registry.register("agent_files_open_max", "files that may be held open", all.files_open_max.clone());
+        registry.register(
+            "agent_files_parked",
+            "files closed while quiet because there are more than may be open",
+            all.files_parked.clone(),
+        );
+        registry.register(
+            "agent_unwatched_directories",
+            "directories that the kernel does not watch and scanning alone looks at",
+            all.unwatched_directories.clone(),
+        );
+        registry.register(
+            "agent_watch_overflows",
+            "times that more happened than the kernel could note, each followed by a full scan",
+            all.watch_overflows.clone(),
+        );
         registry.register(
             "agent_open_deleted_files",
             "deleted files held open until they are sent",
@@ -105,7 +129,7 @@ impl Measured {
     }
 
     /// A failure of a kind: `directory`, `file`, `link`, `archive`,
-    /// `keep`, `watch`, `checkpoint`, `append`, `spool`.
+    /// `keep`, `watch`, `descriptors`, `checkpoint`, `append`, `spool`.
     pub(crate) fn failed(&self, kind: &'static str) {
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }

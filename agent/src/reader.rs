@@ -10,24 +10,34 @@
 //! answer, nothing more is read. The files are the buffer; they stay open.
 
 mod archive;
+mod copies;
+mod hold;
 mod keep;
+mod queue;
 mod scan;
+mod unfinished;
 
 #[cfg(test)]
 mod tests;
 
 use archive::Archives;
+use hold::{Rest, Resting};
 use keep::Stall;
+use queue::Queue;
+pub(crate) use queue::Urgency;
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, iter};
+
+use unfinished::Unfinished;
 
 use tokio::sync::mpsc;
 
 use crate::attribute::Origin;
 use crate::checkpoint::{Changes, Checkpoint, FileKey, Restored};
+use crate::descriptor::Descriptors;
 use crate::files::Files;
 use crate::find::Patterns;
 use crate::keep::Keep;
@@ -78,6 +88,7 @@ pub(crate) struct Reader {
     lane: Lane,
     marks: Marks,
     files: Files,
+    descriptors: Descriptors,
     keep: Keep,
     stall: Stall,
     archives: Archives,
@@ -86,9 +97,13 @@ pub(crate) struct Reader {
     tap: Arc<Tap>,
     told: Option<mpsc::Sender<Vec<Loss>>>,
     /// Files that may have something to read.
-    active: VecDeque<FileKey>,
+    queue: Queue,
     /// Files read to their end that hold something unfinished.
-    unfinished: BTreeSet<FileKey>,
+    unfinished: Unfinished,
+    /// Files that nothing is read of now.
+    resting: Resting,
+    /// Files that ended, of which something may be told as dropped.
+    truncated: Vec<FileKey>,
     in_flight: VecDeque<Settles>,
     in_flight_bytes: usize,
     /// Entries that the checkpoint does not have yet.
@@ -110,6 +125,8 @@ pub(crate) struct Reader {
     /// Paths that were warned about, until they are well again.
     troubled: HashSet<PathBuf>,
     problem: Option<String>,
+    /// Something was not heard: the next scan compares every open file.
+    reconciles: bool,
 }
 
 /// What the kernel said since the last turn.
@@ -117,8 +134,10 @@ pub(crate) struct Reader {
 pub(crate) struct Heard {
     /// Files that changed.
     pub(crate) changed: HashSet<PathBuf>,
-    /// Files were created, renamed or deleted, or something was missed.
+    /// Files were created, renamed or deleted.
     pub(crate) rescan: bool,
+    /// More happened than the kernel could note.
+    pub(crate) overflow: bool,
 }
 
 /// What a turn leaves to do.
@@ -164,6 +183,7 @@ impl Reader {
             lane,
             marks: Marks::default(),
             files,
+            descriptors: Descriptors::default(),
             keep,
             stall: Stall::default(),
             archives: Archives::new(known, restored.mark),
@@ -171,8 +191,10 @@ impl Reader {
             limiter: Limiter::default(),
             tap: Arc::default(),
             told: None,
-            active: VecDeque::new(),
-            unfinished: BTreeSet::new(),
+            queue: Queue::default(),
+            unfinished: Unfinished::default(),
+            resting: Resting::default(),
+            truncated: Vec::new(),
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             dirty: BTreeSet::new(),
@@ -189,9 +211,16 @@ impl Reader {
             retry_save: None,
             troubled: HashSet::new(),
             problem: None,
+            reconciles: false,
         };
         reader.take_up();
         Ok(reader)
+    }
+
+    /// Holds no more than so many files open.
+    pub(crate) fn holding(mut self, limit: usize) -> Self {
+        self.descriptors.set_limit(limit);
+        self
     }
 
     /// Drops what is too much, and says so; without this nothing is dropped.
@@ -208,7 +237,11 @@ impl Reader {
 
     /// Does what is due.
     pub(crate) fn turn(&mut self, now: Moment, heard: &Heard) -> Turn {
-        self.scan_wished |= heard.rescan;
+        self.scan_wished |= heard.rescan || heard.overflow;
+        if heard.overflow {
+            self.measured.watch_overflows.inc();
+            self.reconciles = true;
+        }
         if now.steady >= self.next_scan || (self.scan_wished && now.steady >= self.scan_from) {
             self.scan(now);
         }
@@ -239,7 +272,7 @@ impl Reader {
 
     /// Stops reading: closes what is framed, with a goodbye if asked for.
     pub(crate) fn finish(&mut self, now: Moment, goodbye: bool) -> VecDeque<Closed> {
-        for key in std::mem::take(&mut self.unfinished) {
+        for key in self.unfinished.take() {
             let Some((tail, mut bench)) = self.workplace(key) else { continue };
             tail.cut_events(&mut bench, now);
             self.framed(key);
@@ -279,6 +312,9 @@ impl Reader {
         ReaderStatus {
             agent: self.checkpoint.head().agent.to_string(),
             is_watching: self.watch.is_some(),
+            unwatched_directories: self.measured.unwatched_directories.get().unsigned_abs(),
+            open_files: self.descriptors.held(),
+            open_files_max: self.descriptors.limit(),
             in_flight_bytes: self.in_flight_bytes as u64,
             is_paused: !self.has_room(),
             problem: self.problem.clone(),
@@ -305,20 +341,31 @@ impl Reader {
             if !self.has_room() {
                 return;
             }
-            let Some(key) = self.active.pop_front() else { return };
-            self.lane.set_mark(self.marks.value());
-            let Some((tail, mut bench)) = self.workplace(key) else { continue };
-            tail.queued = false;
-            let step = tail.read(&mut bench, now);
-            // A file that no pattern finds any more may be deleted next.
-            let urgent = !tail.matched;
-            self.framed(key);
-            match step {
-                Ok(Step::Grew) => self.queue(key, urgent),
-                Ok(Step::Still) => self.rest(key),
-                Ok(Step::Replaced) => self.replaced(key, now),
+            let Some((key, urgency)) = self.queue.pop() else { return };
+            let Some(tail) = self.files.get_mut(key) else { continue };
+            if tail.queued != Some(urgency) {
+                // It stood in more than one place.
+                continue;
+            }
+            tail.queued = None;
+            match self.at_hand(key, now) {
+                Ok(true) => self.read_block(key, now),
+                Ok(false) => {}
                 Err(error) => self.unreadable(key, &error),
             }
+        }
+    }
+
+    fn read_block(&mut self, key: FileKey, now: Moment) {
+        self.lane.set_mark(self.marks.value());
+        let Some((tail, mut bench)) = self.workplace(key) else { return };
+        let step = tail.read(&mut bench, now);
+        self.framed(key);
+        match step {
+            Ok(Step::Grew) => self.queue_on(key),
+            Ok(Step::Still) => self.rest(key, now),
+            Ok(Step::Replaced) => self.replaced(key, now),
+            Err(error) => self.unreadable(key, &error),
         }
     }
 
@@ -345,25 +392,52 @@ impl Reader {
         }
     }
 
-    fn queue(&mut self, key: FileKey, first: bool) {
-        let Some(tail) = self.files.get_mut(key) else { return };
-        if tail.queued || !tail.is_open() {
-            return;
-        }
-        tail.queued = true;
-        self.unfinished.remove(&key);
-        if first {
-            self.active.push_front(key);
-        } else {
-            self.active.push_back(key);
+    /// A file may have something to read.
+    fn queue(&mut self, key: FileKey) {
+        if let Some(urgency) = self.to_be_queued(key) {
+            self.queue.push_back(key, urgency);
         }
     }
 
+    /// The same of a file that was just read from.
+    fn queue_on(&mut self, key: FileKey) {
+        let at_once = self.files.get(key).is_some_and(Tail::is_read_at_once);
+        match self.to_be_queued(key) {
+            Some(urgency) if at_once => self.queue.push_front(key, urgency),
+            Some(urgency) => self.queue.push_back(key, urgency),
+            None => {}
+        }
+    }
+
+    /// With what urgency, unless it stands there with it already.
+    fn to_be_queued(&mut self, key: FileKey) -> Option<Urgency> {
+        let tail = self.files.get_mut(key)?;
+        let urgency = tail.urgency();
+        if !tail.is_within_reach() || tail.queued.is_some_and(|held| held <= urgency) {
+            return None;
+        }
+        tail.queued = Some(urgency);
+        self.unfinished.remove(key);
+        self.resting.remove(key);
+        Some(urgency)
+    }
+
     /// The file is read to its end.
-    fn rest(&mut self, key: FileKey) {
+    fn rest(&mut self, key: FileKey, now: Moment) {
         let timeouts = self.timeouts();
-        if self.files.get(key).is_some_and(|tail| tail.cut_due(timeouts).is_some()) {
-            self.unfinished.insert(key);
+        let Some(tail) = self.files.get(key) else { return };
+        let due = tail.cut_due(timeouts);
+        if let Some(due) = due {
+            self.unfinished.insert(key, due);
+        }
+        let rest = match (due, tail.matched) {
+            (None, true) => Rest::Read,
+            (None, false) => Rest::Left,
+            (Some(_), true) => Rest::Unfinished,
+            (Some(_), false) => return,
+        };
+        if tail.is_open() {
+            self.resting.insert(key, rest, now.steady);
         }
     }
 
@@ -379,11 +453,11 @@ impl Reader {
     /// place is looked at first.
     fn grown(&mut self, key: FileKey) {
         let Some(tail) = self.files.get_mut(key) else { return };
-        if tail.queued || tail.ended {
+        if tail.queued.is_some() || tail.ended {
             return;
         }
         match tail.verify() {
-            Ok(true) => self.queue(key, false),
+            Ok(true) => self.queue(key),
             // The scan tells the incarnations apart.
             Ok(false) => self.scan_wished = true,
             Err(error) => self.unreadable(key, &error),
@@ -419,30 +493,34 @@ impl Reader {
 
     fn cut(&mut self, now: Moment) {
         let timeouts = self.timeouts();
-        let is_due = |tail: &Tail| tail.cut_due(timeouts).is_some_and(|due| due <= now.steady);
-        let due: Vec<_> = self.unfinished.iter().copied().collect();
-        for key in due {
-            if !self.files.get(key).is_some_and(is_due) {
-                continue;
-            }
+        for key in self.unfinished.due(now.steady) {
             if !self.has_room() {
                 return;
             }
-            self.unfinished.remove(&key);
-            self.lane.set_mark(self.marks.value());
-            let Some((tail, mut bench)) = self.workplace(key) else { continue };
-            let step = tail.read(&mut bench, now);
-            let cut = match step {
-                Ok(Step::Still) => tail.cut(&mut bench, now, timeouts).map(|()| Step::Still),
-                other => other,
-            };
-            self.framed(key);
-            match cut {
-                Ok(Step::Grew) => self.queue(key, false),
-                Ok(Step::Still) => self.rest(key),
-                Ok(Step::Replaced) => self.replaced(key, now),
+            self.unfinished.remove(key);
+            match self.at_hand(key, now) {
+                Ok(true) => self.cut_file(key, now, timeouts),
+                // What is held of a file that is gone is sent when that is known.
+                Ok(false) => {}
                 Err(error) => self.unreadable(key, &error),
             }
+        }
+    }
+
+    fn cut_file(&mut self, key: FileKey, now: Moment, timeouts: Timeouts) {
+        self.lane.set_mark(self.marks.value());
+        let Some((tail, mut bench)) = self.workplace(key) else { return };
+        let step = tail.read(&mut bench, now);
+        let cut = match step {
+            Ok(Step::Still) => tail.cut(&mut bench, now, timeouts).map(|()| Step::Still),
+            other => other,
+        };
+        self.framed(key);
+        match cut {
+            Ok(Step::Grew) => self.queue_on(key),
+            Ok(Step::Still) => self.rest(key, now),
+            Ok(Step::Replaced) => self.replaced(key, now),
+            Err(error) => self.unreadable(key, &error),
         }
     }
 
@@ -518,28 +596,31 @@ impl Reader {
 
     fn write(&mut self) -> io::Result<()> {
         let mark = self.mark_acknowledged;
-        let lane = &self.lane;
-        if self.checkpoint.wants_rewrite() {
-            let entries: Vec<_> = self.files.iter_mut().map(|tail| tail.entry(lane)).collect();
-            let lines = entries.chunks(ENTRIES_PER_LINE);
-            let lines = lines.map(|files| Changes { files: files.to_vec(), gone: Vec::new(), mark });
-            return self.checkpoint.rewrite(lines);
-        }
-        let mut files = Vec::with_capacity(self.dirty.len());
-        for key in &self.dirty {
-            files.extend(self.files.get_mut(*key).map(|tail| tail.entry(lane)));
-        }
-        self.checkpoint.append(&Changes { files, gone: self.forgotten.clone(), mark })
+        let Self { lane, files, checkpoint, dirty, forgotten, .. } = self;
+        let is_rewrite = checkpoint.wants_rewrite();
+        let keys: Vec<_> = if is_rewrite {
+            files.iter().map(|tail| tail.key).collect()
+        } else {
+            dirty.iter().copied().collect()
+        };
+        let mut entry = |key: &FileKey| Some(files.get_mut(*key)?.entry(lane));
+        let lines = keys.chunks(ENTRIES_PER_LINE).map(|keys| {
+            let files = keys.iter().filter_map(&mut entry).collect();
+            Changes { files, ..Changes::default() }
+        });
+        // What is said of all files comes after them.
+        let gone = if is_rewrite { Vec::new() } else { forgotten.clone() };
+        let lines = lines.chain(iter::once(Changes { files: Vec::new(), gone, mark }));
+        if is_rewrite { checkpoint.rewrite(lines) } else { checkpoint.append(lines) }
     }
 
     // -- waiting ------------------------------------------------------------
 
     fn wait(&self, now: Moment) -> Duration {
-        if !self.active.is_empty() && self.has_room() {
+        if !self.queue.is_empty() && self.has_room() {
             return Duration::ZERO;
         }
-        let timeouts = self.timeouts();
-        let cuts = self.unfinished.iter().filter_map(|key| self.files.get(*key)?.cut_due(timeouts)).min();
+        let cuts = self.unfinished.next();
         let save = self.is_behind().then_some(self.last_save + SAVE_INTERVAL);
         let unsent = (!self.lane.closed().is_empty()).then_some(self.retry_save).flatten();
         let due = [

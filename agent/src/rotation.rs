@@ -12,6 +12,13 @@ pub(crate) fn original(path: &Path) -> Option<PathBuf> {
     (!original.is_empty()).then(|| path.with_file_name(original))
 }
 
+/// The number that rotation gave, if it gives numbers: higher ones are older.
+pub(crate) fn generation(path: &Path) -> Option<u64> {
+    let plain = uncompressed(path);
+    let (_, number) = plain.file_name()?.to_str()?.rsplit_once('.')?;
+    number.parse().ok().filter(|_| number.len() <= 4)
+}
+
 /// The path that all generations of a file share: the live one's.
 pub(crate) fn family(path: &Path) -> PathBuf {
     let plain = uncompressed(path);

@@ -64,6 +64,12 @@ pub(crate) struct ReaderStatus {
     pub(crate) agent: String,
     /// The kernel tells of changes; otherwise only scanning finds them.
     pub(crate) is_watching: bool,
+    /// Directories that it does not watch.
+    pub(crate) unwatched_directories: u64,
+    /// Files held open.
+    pub(crate) open_files: usize,
+    /// As many may be.
+    pub(crate) open_files_max: usize,
     /// Compressed bytes that were handed on and not acknowledged.
     pub(crate) in_flight_bytes: u64,
     /// Nothing is read until the event log takes some of them.

@@ -15,12 +15,14 @@ use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
 use crate::attribute::{Origin, is_docker_log, is_pod_log};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
+use crate::descriptor::Descriptor;
 use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
-use crate::identity::{Ending, Fingerprint, Identity};
+use crate::identity::{Ending, Endings, Fingerprint, Guarded, Identity, is_another};
 use crate::join::{Joiner, Modes, Multiline};
 use crate::lane::{Lane, SourceKey};
 use crate::limit::{Asked, Gate, Limiter, Subject};
 use crate::metric::Measured;
+use crate::reader::Urgency;
 use crate::status::{Counts, FileStatus};
 use crate::tap::{Stage, Tap};
 
@@ -71,8 +73,15 @@ pub(crate) struct Tail {
     pub(crate) ended: bool,
     /// Its content was compared with what the checkpoint says.
     pub(crate) verified: bool,
-    /// It stands in the queue of files to read.
-    pub(crate) queued: bool,
+    /// Where it stands in the queue of files to read, if it does.
+    pub(crate) queued: Option<Urgency>,
+    /// It gave its descriptor up for another's when it had that size: it is
+    /// opened again when there is something to read.
+    pub(crate) parked: Option<u64>,
+    /// Its name is that of a rotated generation.
+    pub(crate) rotated: bool,
+    /// How long it was when it was last rotated.
+    pub(crate) budget: Option<u64>,
     /// Since when no such file is found, microseconds since 1970.
     pub(crate) gone: Option<i64>,
     /// All that was written to it before this is known to be settled.
@@ -88,9 +97,9 @@ pub(crate) struct Tail {
     /// Where it was first found.
     path: PathBuf,
     fingerprint: Fingerprint,
-    /// The last bytes read.
-    ending: Option<Ending>,
-    file: Option<File>,
+    /// The last bytes read, and such of before.
+    endings: Endings,
+    file: Option<Descriptor>,
     framer: Framer,
     joiner: Joiner,
     multiline: Multiline,
@@ -106,6 +115,10 @@ pub(crate) struct Tail {
     written: Option<i64>,
     gate: Gate,
     counts: Counts,
+    /// A copy of it holds it up to here.
+    copied: u64,
+    /// It ended, and these bytes of it can no longer be read here.
+    untold: Option<ByteRange>,
 }
 
 /// Where the reading of a copied file goes on.
@@ -136,7 +149,7 @@ impl Tail {
     pub(crate) fn new(
         key: FileKey,
         path: PathBuf,
-        file: File,
+        file: Option<Descriptor>,
         metadata: &Metadata,
         multiline: Multiline,
         now: Moment,
@@ -151,7 +164,10 @@ impl Tail {
             deleted: false,
             ended: false,
             verified: true,
-            queued: false,
+            queued: None,
+            parked: None,
+            rotated: false,
+            budget: None,
             gone: None,
             floor: identity.birth,
             size: metadata.len(),
@@ -160,8 +176,8 @@ impl Tail {
             undurable: false,
             path,
             fingerprint: Fingerprint::default(),
-            ending: None,
-            file: Some(file),
+            endings: Endings::default(),
+            file,
             framer,
             joiner: Joiner::resume(Modes::one(multiline), &[], Vec::new()),
             multiline,
@@ -173,6 +189,8 @@ impl Tail {
             written: None,
             gate: Gate::default(),
             counts: Counts::default(),
+            copied: 0,
+            untold: None,
         }
     }
 
@@ -203,7 +221,10 @@ impl Tail {
             deleted: false,
             ended: false,
             verified: false,
-            queued: false,
+            queued: None,
+            parked: None,
+            rotated: false,
+            budget: None,
             gone: entry.gone,
             floor,
             size: entry.size.max(length_min),
@@ -212,7 +233,7 @@ impl Tail {
             undurable: false,
             path,
             fingerprint: entry.fingerprint,
-            ending: entry.ending,
+            endings: Endings::restore(entry.ending, entry.endings),
             file: None,
             // One stream may be settled further than another: what lies
             // between is read again.
@@ -227,6 +248,8 @@ impl Tail {
             written: None,
             gate: Gate::restore(&entry.streams),
             counts: Counts::default(),
+            copied: 0,
+            untold: None,
         }
     }
 
@@ -257,7 +280,8 @@ impl Tail {
             cuts,
             multiline,
             gone: self.gone,
-            ending: self.ending,
+            ending: self.endings.last(),
+            endings: self.endings.earlier().to_vec(),
             size: self.size,
             archive: self.archive,
         }
@@ -268,7 +292,7 @@ impl Tail {
         self.size != self.noted && self.has_unread(self.size)
     }
 
-    /// The file is a copy of `original`, which was then cut off: what was not
+    /// The file is a copy of an original that is read no further: what was not
     /// settled of that one is read here, under sources of its own.
     pub(crate) fn continuing(mut self, settled: &Settled, lane: &mut Lane, origin: &Origin) -> Self {
         for &(stream, _) in &settled.streams {
@@ -283,19 +307,25 @@ impl Tail {
         self
     }
 
-    /// How far each stream is settled, for a copy to go on.
-    pub(crate) fn settled_streams(&self) -> Settled {
-        let settled = |stream| self.framer.first(stream).map(|_| (stream, self.settled_of(stream)));
+    /// A copy holds its first `length` bytes: where that goes on.
+    pub(crate) fn copied(&mut self, length: u64) -> Settled {
+        self.copied = self.copied.max(length);
+        // What was read of this one beyond the copy is not there.
+        let settled_of = |stream| self.settled_of(stream).min(length);
+        let settled = |stream| self.framer.first(stream).map(|_| (stream, settled_of(stream)));
         let streams = Stream::ALL.into_iter().filter_map(settled).collect();
         Settled { format: self.framer.format(), streams }
     }
 
-    /// True when `file` holds what was read of this one, from its beginning to
-    /// where it was last noted. In doubt it is another file: lines that are
-    /// there twice can be seen, lines that are lost cannot.
-    pub(crate) fn is_copied_in(&self, file: &File) -> io::Result<bool> {
-        let Some(ending) = self.ending else { return Ok(false) };
-        Ok(self.fingerprint.verify(file)?.is_some() && ending.stands_in(file)?)
+    /// True when `file`, `length` bytes long, holds what was read of this one,
+    /// as far as it goes. In doubt it is another file: lines that are there
+    /// twice can be seen, lines that are lost cannot.
+    pub(crate) fn is_copied_in(&self, file: &File, length: u64) -> io::Result<bool> {
+        let Some(ending) = self.endings.within(length) else { return Ok(false) };
+        // The ending of a file that is shorter than its beginning's checksum says all of it.
+        let begins_alike =
+            self.fingerprint.is_longer_than(length) || self.fingerprint.verify(file)?.is_some();
+        Ok(begins_alike && ending.stands_in(file)?)
     }
 
     /// True while its descriptor is held.
@@ -303,9 +333,34 @@ impl Tail {
         self.file.is_some()
     }
 
+    /// True while it can be read: its descriptor is held, or it is parked.
+    pub(crate) fn is_within_reach(&self) -> bool {
+        self.is_open() || self.parked.is_some()
+    }
+
+    /// How soon it must be read.
+    pub(crate) fn urgency(&self) -> Urgency {
+        let is_near_its_end = |budget: u64| self.size.max(self.seen) > budget / 2;
+        if self.kept || self.archive {
+            Urgency::Pressed
+        } else if !self.matched {
+            Urgency::Leaving
+        } else if self.rotated || self.budget.is_some_and(is_near_its_end) {
+            Urgency::Pressed
+        } else {
+            Urgency::Calm
+        }
+    }
+
+    /// True when it is to be read to its end before others of its urgency are:
+    /// nobody goes on writing to it.
+    pub(crate) fn is_read_at_once(&self) -> bool {
+        !self.matched || self.rotated
+    }
+
     /// The descriptor's view of the file.
     pub(crate) fn metadata(&self) -> Option<io::Result<Metadata>> {
-        self.file.as_ref().map(File::metadata)
+        self.file.as_ref().map(|file| file.metadata())
     }
 
     /// True when `size` bytes are more than was read.
@@ -381,10 +436,10 @@ impl Tail {
 
     /// Goes on with a file that was opened, if it is what is known. False: it
     /// is another file, or another content.
-    pub(crate) fn open(&mut self, file: File) -> io::Result<bool> {
+    pub(crate) fn open(&mut self, file: Descriptor) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let fingerprint = self.fingerprint.verify(&file)?;
+        let fingerprint = self.fingerprint.verify(&*file)?;
         let (true, Some(fingerprint)) = (identity.may_equal(&self.identity), fingerprint) else {
             return Ok(false);
         };
@@ -393,7 +448,7 @@ impl Tail {
         }
         (self.identity, self.fingerprint) = (identity, fingerprint);
         self.size = metadata.len();
-        self.verified = true;
+        (self.verified, self.parked) = (true, None);
         self.file = Some(file);
         // An earlier process may have sent all that is there, joined by what it was told.
         let from = self.size.max(self.seen);
@@ -406,41 +461,57 @@ impl Tail {
     /// in place may be longer than before. False: it was replaced.
     pub(crate) fn verify(&mut self) -> io::Result<bool> {
         let Some(file) = &self.file else { return Ok(true) };
-        let grown = self.fingerprint.verify(file)?;
+        let grown = self.fingerprint.verify(&**file)?;
         self.fingerprint = grown.unwrap_or(self.fingerprint);
         Ok(grown.is_some())
     }
 
     /// Lets go of the descriptor.
     pub(crate) fn close(&mut self) {
-        self.file = None;
+        (self.file, self.parked) = (None, None);
+    }
+
+    /// Lets go of the descriptor until there is something to read.
+    pub(crate) fn park(&mut self) {
+        (self.file, self.parked) = (None, Some(self.size));
     }
 
     /// Reads and frames one block.
     pub(crate) fn read(&mut self, bench: &mut Bench<'_>, now: Moment) -> io::Result<Step> {
         let Some(file) = self.file.take() else { return Ok(Step::Still) };
         let before = self.framer.position();
+        let fingerprint = self.fingerprint;
         let end = self.with_sink(bench, now, |framer, joiner, buffer, sink| {
-            let end = framer.advance(&file, buffer, now.steady, &mut joiner.to(sink, now.steady));
+            let guarded = Guarded { file: &*file, fingerprint };
+            let end = framer.advance(&guarded, buffer, now.steady, &mut joiner.to(sink, now.steady));
             joiner.pass(|stream| framer.settled(stream), sink);
             end
         });
         let size = file.metadata().map(|metadata| metadata.len());
         // What was cut off meanwhile is known as it was before.
-        let ending = end.as_ref().ok().filter(|end| **end > self.seen).map(|end| Ending::of(&file, *end));
-        self.ending = ending.and_then(Result::ok).flatten().or(self.ending);
+        let ending = end.as_ref().ok().filter(|end| **end > self.seen).map(|end| Ending::of(&*file, *end));
+        if let Some(Ok(Some(ending))) = ending {
+            self.endings.note(ending);
+        }
         self.file = Some(file);
-        let end = end?;
+        let end = match end {
+            Err(error) if is_another(&error) => return Ok(Step::Replaced),
+            end => end?,
+        };
         let position = self.framer.position();
         bench.measured.bytes.inc_by(position - before);
-        if end > self.seen || position > before {
-            self.seen = self.seen.max(end);
-            self.size = self.size.max(self.seen);
+        let grew = end > self.seen || position > before;
+        self.seen = self.seen.max(end);
+        let size = size?;
+        let shrank = self.has_shrunk(size);
+        // If it is cut off next, this was there to be read.
+        self.size = self.size.max(self.seen).max(size);
+        if grew {
             self.grew = now.steady;
             let same = !self.fingerprint.may_grow(self.seen) || self.verify()?;
             return Ok(if same { Step::Grew } else { Step::Replaced });
         }
-        Ok(if self.has_shrunk(size?) { Step::Replaced } else { Step::Still })
+        Ok(if shrank { Step::Replaced } else { Step::Still })
     }
 
     /// When something unfinished will have waited long enough.
@@ -490,7 +561,8 @@ impl Tail {
     }
 
     /// The incarnation is over. What of it was seen and can no longer be read
-    /// is told as dropped.
+    /// is told by [`Self::tell_truncated`], once it is known whether a copy
+    /// holds it.
     pub(crate) fn end(&mut self, bench: &mut Bench<'_>, now: Moment) {
         self.with_sink(bench, now, |framer, joiner, _, sink| {
             framer.abandon_joins(&mut joiner.to(sink, now.steady));
@@ -498,22 +570,39 @@ impl Tail {
         });
         let known_end = self.size.max(self.seen);
         let position = self.framer.position();
-        if self.verified && known_end > position {
-            let range = ByteRange::new(position, known_end);
-            bench.measured.dropped(drop_reason::TRUNCATED_UNREAD, range.len());
-            self.counts.dropped(drop_reason::TRUNCATED_UNREAD);
-            // The streams of a file share its bytes: one of them tells.
-            // How many lines it would have been is not known.
-            let mut drop = Some(Drop { range, count: 0, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
-            for source in self.sources() {
-                match drop.take() {
-                    Some(drop) => bench.lane.drop(source, drop),
-                    None => bench.lane.settle(source, known_end),
-                }
+        self.untold = (known_end > position).then(|| ByteRange::new(position, known_end));
+        self.close();
+        self.ended = true;
+    }
+
+    /// True when it ended and something of it is to be told as dropped.
+    pub(crate) fn is_untold(&self) -> bool {
+        self.untold.is_some()
+    }
+
+    /// Tells what of an incarnation that is over neither was read nor is in a
+    /// copy.
+    pub(crate) fn tell_truncated(&mut self, bench: &mut Bench<'_>, now: Moment) {
+        let Some(untold) = self.untold.take() else { return };
+        let range = ByteRange::new(untold.start.max(self.copied), untold.end);
+        if range.start >= range.end {
+            return;
+        }
+        // Somebody must tell, even if no line of it was ever read.
+        if self.sources().next().is_none() {
+            let _ = self.with_sink(bench, now, |_, _, _, sink| sink.source(Stream::File));
+        }
+        bench.measured.dropped(drop_reason::TRUNCATED_UNREAD, range.len());
+        self.counts.dropped(drop_reason::TRUNCATED_UNREAD);
+        // The streams of a file share its bytes: one of them tells.
+        // How many lines it would have been is not known.
+        let mut drop = Some(Drop { range, count: 0, reason: drop_reason::TRUNCATED_UNREAD.to_owned() });
+        for source in self.sources() {
+            match drop.take() {
+                Some(drop) => bench.lane.drop(source, drop),
+                None => bench.lane.settle(source, range.end),
             }
         }
-        self.file = None;
-        self.ended = true;
     }
 
     /// Lets the framer speak to the lane, then tells the lane what is settled.

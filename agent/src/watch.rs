@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
 use crate::bell::Bell;
@@ -57,24 +58,16 @@ impl Watch {
     /// Watches these directories and no others. Where the kernel refuses, the
     /// scans alone find what is new. True when some were not watched before:
     /// what happened in them since they were walked was not heard.
-    pub(crate) fn keep<'a>(
-        &mut self,
-        directories: impl Iterator<Item = &'a Path>,
-        measured: &Measured,
-    ) -> bool {
-        let mut added = false;
-        let wanted: HashSet<&Path> = directories.collect();
-        let dropped: Vec<_> =
-            self.watched.keys().filter(|path| !wanted.contains(path.as_path())).cloned().collect();
-        for path in dropped {
-            if let Some(descriptor) = self.watched.remove(&path) {
-                lock(&self.directories).remove(&descriptor);
-                // The kernel has removed it if the directory is gone.
-                let _ = self.watches.remove(descriptor);
-            }
-        }
-        for path in wanted {
+    pub(crate) fn keep(&mut self, directories: &HashSet<&Path>, measured: &Measured) -> bool {
+        self.drop_others(directories);
+        let (mut added, mut unwatched, mut refused) = (false, 0, None);
+        for &path in directories {
             if self.watched.contains_key(path) {
+                continue;
+            }
+            if refused.as_ref().is_some_and(is_exhaustion) {
+                // The kernel would refuse this one as well.
+                unwatched += 1;
                 continue;
             }
             match self.watches.add(path, mask()) {
@@ -85,14 +78,52 @@ impl Watch {
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
-                    measured.failed("watch");
-                    if !std::mem::replace(&mut self.warned, true) {
-                        tracing::warn!(path = %path.display(), %error, "cannot be watched, scanning finds its changes later");
-                    }
+                    unwatched += 1;
+                    refused = Some(error);
                 }
             }
         }
+        self.say(unwatched, refused.as_ref(), measured);
         added
+    }
+
+    /// Forgets what is not wanted, and what the kernel has forgotten.
+    fn drop_others(&mut self, wanted: &HashSet<&Path>) {
+        let mut directories = lock(&self.directories);
+        let watches = &mut self.watches;
+        self.watched.retain(|path, descriptor| {
+            let is_wanted = wanted.contains(path.as_path());
+            let is_watched = directories.contains_key(descriptor);
+            if !is_wanted || !is_watched {
+                directories.remove(descriptor);
+                // The kernel has removed it if the directory is gone.
+                let _ = watches.remove(descriptor.clone());
+            }
+            is_wanted && is_watched
+        });
+    }
+
+    fn say(&mut self, unwatched: u64, refused: Option<&io::Error>, measured: &Measured) {
+        measured.unwatched_directories.set(i64::try_from(unwatched).unwrap_or(i64::MAX));
+        let Some(error) = refused else {
+            if std::mem::take(&mut self.warned) {
+                tracing::info!("every directory is watched again");
+            }
+            return;
+        };
+        measured.failed("watch");
+        if !std::mem::replace(&mut self.warned, true) {
+            let hint = if is_exhaustion(error) {
+                "the kernel has no watches left; raise the sysctl fs.inotify.max_user_watches"
+            } else {
+                "they may not be read"
+            };
+            tracing::warn!(
+                unwatched, %error, hint,
+                "directories cannot be watched: they are looked at every scan_interval instead, \
+                 so their lines come later and a file that lives shorter is not seen"
+            );
+        }
     }
 }
 
@@ -104,9 +135,9 @@ impl Ear {
             let mut ready = self.inotify.readable_mut().await?;
             match ready.get_inner_mut().read_events(&mut buffer) {
                 Ok(events) => {
-                    let directories = lock(&self.directories);
+                    let mut directories = lock(&self.directories);
                     for event in events {
-                        tell(&directories, &event.wd, event.mask, event.name, bell);
+                        tell(&mut directories, &event.wd, event.mask, event.name, bell);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -121,21 +152,35 @@ impl Ear {
 }
 
 fn tell(
-    directories: &HashMap<WatchDescriptor, PathBuf>,
+    directories: &mut HashMap<WatchDescriptor, PathBuf>,
     descriptor: &WatchDescriptor,
     mask: EventMask,
     name: Option<&std::ffi::OsStr>,
     bell: &Bell,
 ) {
+    if mask.contains(EventMask::Q_OVERFLOW) {
+        bell.overflow();
+        return;
+    }
     let appears = EventMask::CREATE | EventMask::MOVED_TO | EventMask::MOVED_FROM | EventMask::DELETE;
-    let lost = EventMask::Q_OVERFLOW | EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT;
-    let path = directories.get(descriptor).zip(name).map(|(directory, name)| directory.join(name));
-    match path {
-        _ if mask.intersects(lost) => bell.rescan(),
+    // What is at the path from now on, if anything, is another directory.
+    let lost = EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT | EventMask::IGNORED;
+    if mask.intersects(lost) {
+        if directories.remove(descriptor).is_some() {
+            bell.rescan();
+        }
+        return;
+    }
+    match directories.get(descriptor).zip(name).map(|(directory, name)| directory.join(name)) {
         Some(_) if mask.intersects(appears) => bell.rescan(),
         Some(path) => bell.changed(path),
         None => {}
     }
+}
+
+/// True when the kernel watches no more for this user.
+fn is_exhaustion(error: &io::Error) -> bool {
+    [Errno::NOSPC, Errno::NOMEM].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn mask() -> WatchMask {

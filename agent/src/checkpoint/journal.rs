@@ -68,13 +68,15 @@ impl Journal {
         &self.path
     }
 
-    /// Appends a line. It is durable when this returns.
-    pub(super) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+    /// Appends lines. They are durable when this returns.
+    pub(super) fn append(&mut self, changes: impl Iterator<Item = Changes>) -> io::Result<()> {
         if self.broken {
             return Err(io::Error::other("an earlier write failed"));
         }
         self.broken = true;
-        self.bytes += write_line(&mut self.file, changes)?;
+        for change in changes {
+            self.bytes += write_line(&mut self.file, &change)?;
+        }
         self.file.sync_data()?;
         self.broken = false;
         Ok(())

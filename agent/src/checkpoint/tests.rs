@@ -1,3 +1,5 @@
+use std::iter::once;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -23,6 +25,7 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         multiline: Modes::one(Multiline::Auto),
         gone: None,
         ending: None,
+        endings: Vec::new(),
         size: acknowledged,
         archive: false,
     }
@@ -47,14 +50,14 @@ fn what_was_written_is_restored_and_the_agent_stays_itself() {
     assert_eq!(restored, Restored::default());
     let head = checkpoint.head();
     assert!(head.partition < 4);
-    checkpoint.append(&write(vec![entry(1, 10), entry(2, 20)], vec![], Some(7))).expect("written");
-    checkpoint.append(&write(vec![entry(1, 11)], vec![2], None)).expect("written");
+    checkpoint.append(once(write(vec![entry(1, 10), entry(2, 20)], vec![], Some(7)))).expect("written");
+    checkpoint.append(once(write(vec![entry(1, 11)], vec![2], None))).expect("written");
     drop(checkpoint);
     let (mut checkpoint, restored) = open(directory.path()).expect("reopened");
     assert_eq!(checkpoint.head(), head);
     assert_eq!(restored, Restored { files: vec![entry(1, 11)], mark: Some(7) });
     checkpoint.rewrite([write(vec![entry(3, 1)], vec![], Some(9))].into_iter()).expect("written anew");
-    checkpoint.append(&write(vec![entry(4, 1)], vec![], None)).expect("written");
+    checkpoint.append(once(write(vec![entry(4, 1)], vec![], None))).expect("written");
     drop(checkpoint);
     let (checkpoint, restored) = open(directory.path()).expect("reopened");
     assert_eq!(checkpoint.head(), head);
@@ -77,7 +80,7 @@ fn a_journal_that_outgrew_its_content_asks_to_be_written_anew() {
     let many = write((0..1000).map(|key| entry(key, 1)).collect(), vec![], None);
     assert!(!checkpoint.wants_rewrite());
     for _ in 0..8 {
-        checkpoint.append(&many).expect("written");
+        checkpoint.append(once(many.clone())).expect("written");
     }
     assert!(checkpoint.wants_rewrite());
     checkpoint.rewrite([many].into_iter()).expect("written anew");
@@ -88,16 +91,16 @@ fn a_journal_that_outgrew_its_content_asks_to_be_written_anew() {
 fn a_torn_end_is_dropped_wherever_it_was_torn() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut checkpoint, _) = open(directory.path()).expect("a new checkpoint");
-    checkpoint.append(&write(vec![entry(1, 10)], vec![], None)).expect("written");
+    checkpoint.append(once(write(vec![entry(1, 10)], vec![], None))).expect("written");
     let before = bytes(directory.path()).len();
-    checkpoint.append(&write(vec![entry(1, 11)], vec![], None)).expect("written");
+    checkpoint.append(once(write(vec![entry(1, 11)], vec![], None))).expect("written");
     drop(checkpoint);
     let whole = bytes(directory.path());
     for end in before..whole.len() {
         fs::write(directory.path().join("checkpoint"), &whole[..end]).expect("torn");
         let (mut checkpoint, restored) = open(directory.path()).expect("a torn end is no damage");
         assert_eq!(restored.files, [entry(1, 10)], "torn at {end}");
-        checkpoint.append(&write(vec![entry(1, 12)], vec![], None)).expect("written");
+        checkpoint.append(once(write(vec![entry(1, 12)], vec![], None))).expect("written");
         drop(checkpoint);
         let (_, restored) = open(directory.path()).expect("whole again");
         assert_eq!(restored.files, [entry(1, 12)], "torn at {end}");
@@ -128,10 +131,10 @@ proptest! {
     fn a_changed_byte_is_noticed_or_only_costs_the_last_line(at in any::<prop::sample::Index>(), bit in 0u32..8) {
         let directory = tempfile::tempdir().expect("a directory");
         let (mut checkpoint, _) = open(directory.path()).expect("a new checkpoint");
-        checkpoint.append(&write(vec![entry(1, 10)], vec![], None)).expect("written");
-        checkpoint.append(&write(vec![entry(1, 11)], vec![], None)).expect("written");
+        checkpoint.append(once(write(vec![entry(1, 10)], vec![], None))).expect("written");
+        checkpoint.append(once(write(vec![entry(1, 11)], vec![], None))).expect("written");
         let last = bytes(directory.path()).len();
-        checkpoint.append(&write(vec![entry(1, 12)], vec![], None)).expect("written");
+        checkpoint.append(once(write(vec![entry(1, 12)], vec![], None))).expect("written");
         drop(checkpoint);
         let mut damaged = bytes(directory.path());
         let at = at.index(damaged.len());

@@ -157,7 +157,7 @@ impl Reader {
             draft.discard();
             return Ok(Fit::Other);
         }
-        if !tail.take_copy(self.keep.finish(draft)?)? {
+        if !tail.take_copy(self.descriptors.hold(self.keep.finish(draft)?))? {
             return Ok(Fit::Other);
         }
         tracing::info!(path = %found.path.display(), "the file was compressed before it was sent, reading its rest");
@@ -168,16 +168,9 @@ impl Reader {
     /// An archive is that of a known file: nobody else shall read it.
     fn note_own(&mut self, found: &FoundFile, archive: &File, now: Moment) -> io::Result<()> {
         if self.files.archive_by_identity(&found.identity).is_none() {
-            let (archive, metadata) = (archive.try_clone()?, archive.metadata()?);
+            let metadata = archive.metadata()?;
             let key = self.files.next_key();
-            self.note_archive(Tail::archive(
-                key,
-                found.path.clone(),
-                archive,
-                &metadata,
-                self.config.multiline,
-                now,
-            ));
+            self.note_archive(Tail::archive(key, found.path.clone(), &metadata, self.config.multiline, now));
         }
         Ok(())
     }
@@ -210,14 +203,7 @@ impl Reader {
         let unread =
             self.archives.pending.contains_key(&at) || self.archives.is_worth_reading(found, &metadata);
         let key = self.files.next_key();
-        let mut tail = Tail::archive(
-            key,
-            found.path.clone(),
-            archive.try_clone()?,
-            &metadata,
-            self.config.multiline,
-            now,
-        );
+        let mut tail = Tail::archive(key, found.path.clone(), &metadata, self.config.multiline, now);
         tail.floor = self.mark_acknowledged;
         if unread {
             self.archives.pending.insert(at, family(&found.path));
@@ -232,7 +218,7 @@ impl Reader {
                 draft.discard();
             } else {
                 let copy = self.keep.finish(draft)?;
-                tail.take_copy(copy)?;
+                tail.take_copy(self.descriptors.hold(copy))?;
             }
         }
         Ok(Some(self.note_archive(tail)))
@@ -243,7 +229,7 @@ impl Reader {
         self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
-        self.queue(key, true);
+        self.queue(key);
         key
     }
 

@@ -43,7 +43,9 @@ impl Reader {
     pub(super) fn take_up(&mut self) {
         for key in self.keep.keys().collect::<Vec<_>>() {
             let taken = match self.files.get_mut(key) {
-                Some(tail) => self.keep.read(key).and_then(|copy| tail.take_copy(copy)),
+                Some(tail) => {
+                    self.keep.read(key).and_then(|copy| tail.take_copy(self.descriptors.hold(copy)))
+                }
                 // It was whole before the checkpoint knew of its file.
                 None => Ok(false),
             };
@@ -94,10 +96,10 @@ impl Reader {
                 continue;
             }
             if tail.has_unread(tail.size) {
-                self.queue(key, true);
+                self.queue(key);
                 continue;
             }
-            let unfinished = tail.queued || tail.settled() < tail.size;
+            let unfinished = tail.queued.is_some() || tail.settled() < tail.size;
             if !unfinished && tail.sources().all(|source| self.lane.is_acknowledged(source)) {
                 tail.leave_copy();
                 self.marks.forget(key);
@@ -126,7 +128,8 @@ impl Reader {
         tail.lose(&mut bench, now);
         self.framed(key);
         self.marks.forget(key);
-        self.unfinished.remove(&key);
+        self.unfinished.remove(key);
+        self.resting.remove(key);
         self.dirty.insert(key);
     }
 
@@ -189,7 +192,7 @@ impl Reader {
             draft.discard();
             return Err(error);
         }
-        tail.take_copy(self.keep.finish(draft)?)
+        tail.take_copy(self.descriptors.hold(self.keep.finish(draft)?))
     }
 
     /// Removes a copy; if that fails, a later turn or the next start does.

@@ -1,18 +1,20 @@
 //! Looking for files: what is new, what was renamed, what was replaced, what
 //! is gone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, Metadata};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::archive::Fit;
+use super::copies::Likeness;
 use super::{EXPIRY_MICROS, GRACE, Reader};
 use crate::checkpoint::FileKey;
 use crate::find::FoundFile;
 use crate::identity::Identity;
+use crate::rotation::generation;
 use crate::tail::{Moment, Tail};
 
 /// After a scan that took this long, the next one asked for waits this many
@@ -27,10 +29,36 @@ pub(super) const COPYING_MICROS: i64 = 2_000_000;
 const REST_MIN: Duration = Duration::from_millis(10);
 
 /// What a scan found.
-struct Sight<'a> {
+pub(super) struct Sight<'a> {
     /// The files, by path.
     standing: HashMap<&'a Path, Identity>,
+    /// The youngest rotated generation of each path: when it was written to,
+    /// and its size.
+    generations: HashMap<&'a Path, (i64, u64)>,
     archives: &'a [FoundFile],
+}
+
+impl<'a> Sight<'a> {
+    fn new(files: &'a [FoundFile], archives: &'a [FoundFile]) -> Self {
+        let standing = files.iter().map(|file| (file.path.as_path(), file.identity)).collect();
+        let mut generations = HashMap::new();
+        for file in files {
+            let Some(path) = file.rotated_from.as_deref() else { continue };
+            let youngest = generations.entry(path).or_insert((file.modified, file.size));
+            *youngest = (*youngest).max((file.modified, file.size));
+        }
+        Self { standing, generations, archives }
+    }
+
+    /// Which file stands at `path`.
+    pub(super) fn standing(&self, path: &Path) -> Option<&Identity> {
+        self.standing.get(path)
+    }
+
+    /// How long the file at `path` was when it was last rotated.
+    fn budget(&self, path: &Path) -> Option<u64> {
+        self.generations.get(path).map(|(_, size)| *size)
+    }
 }
 
 impl Reader {
@@ -45,20 +73,23 @@ impl Reader {
         }
         let mut matched = BTreeSet::new();
         // What is known is placed first: a copy is told by where its original is.
-        let standing = found.files.iter().map(|file| (file.path.as_path(), file.identity)).collect();
-        let sight = Sight { standing, archives: &found.archives };
+        let sight = Sight::new(&found.files, &found.archives);
         self.archives.begin_scan(&found.archives);
         let is_known = |file: &&FoundFile| self.files.by_identity(&file.identity).is_some();
-        let (known, unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
+        let (known, mut unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
+        unknown.sort_by_cached_key(|file| age(file));
         for file in known.into_iter().chain(unknown) {
             if let Some(key) = self.place(file, &sight, now) {
                 matched.insert(key);
                 self.troubled.remove(&file.path);
             }
         }
+        self.reconciles = false;
+        self.tell_truncated(now);
         self.troubled.retain(|path| troubled.contains(path) || !found.directories.contains(path));
         let is_known = |file: &&FoundFile| self.files.archive_by_identity(&file.identity).is_some();
-        let (known, unknown): (Vec<_>, Vec<_>) = found.archives.iter().partition(is_known);
+        let (known, mut unknown): (Vec<_>, Vec<_>) = found.archives.iter().partition(is_known);
+        unknown.sort_by_cached_key(|file| age(file));
         matched.extend(known.into_iter().filter_map(|archive| self.place_archive(archive, now)));
         self.unmatch(&matched);
         self.follow(now);
@@ -71,10 +102,11 @@ impl Reader {
         self.tend_kept(now);
         self.observe(now);
         self.forget(now);
-        if let Some(watch) = &mut self.watch {
-            let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
-            let directories = found.directories.iter().map(PathBuf::as_path).chain(parents);
-            self.scan_wished |= watch.keep(directories, &self.measured);
+        let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
+        let directories: HashSet<_> = found.directories.iter().map(PathBuf::as_path).chain(parents).collect();
+        match &mut self.watch {
+            Some(watch) => self.scan_wished |= watch.keep(&directories, &self.measured),
+            None => drop(self.measured.unwatched_directories.set(gauge(directories.len() as u64))),
         }
         let took = began.elapsed();
         self.scan_from = now.steady + (took * REST_FACTOR).max(REST_MIN);
@@ -84,7 +116,11 @@ impl Reader {
     /// Which incarnation a found file is; a new one if none fits.
     fn place(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> Option<FileKey> {
         if let Some(key) = self.files.by_identity(&found.identity) {
-            match self.go_on(key, &found.path, found.size) {
+            if let Some(tail) = self.files.get_mut(key) {
+                tail.rotated = found.rotated_from.is_some();
+                tail.budget = sight.budget(&found.path);
+            }
+            match self.go_on(key, &found.path, found.size, now) {
                 Ok(true) => {
                     if self.files.locate(key, &found.path) {
                         self.measured.rotations.inc();
@@ -122,7 +158,8 @@ impl Reader {
 
     /// A known file stands at `path` with `size` bytes: opens it if need be.
     /// False: what stands there has another content.
-    fn go_on(&mut self, key: FileKey, path: &Path, size: u64) -> io::Result<bool> {
+    fn go_on(&mut self, key: FileKey, path: &Path, size: u64, now: Moment) -> io::Result<bool> {
+        let reconciles = self.reconciles;
         let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
         if tail.archive {
             return Ok(true);
@@ -131,57 +168,59 @@ impl Reader {
             return Ok(false);
         }
         let changed = size != tail.size || !tail.verified;
-        tail.size = size;
-        let same = match (tail.is_open(), changed) {
-            (false, true) => tail.open(self.patterns.open(path)?)?,
-            (true, true) => tail.verify()?,
-            (_, false) => true,
+        let same = if tail.is_open() {
+            !(changed || reconciles) || tail.verify()?
+        } else if tail.parked.is_some() {
+            // Compared when its turn to be read comes.
+            true
+        } else if changed || tail.has_unread(size) {
+            self.reopen(key, path, now)?
+        } else {
+            true
         };
-        if same && tail.has_unread(tail.size) {
-            let urgent = !tail.matched;
-            self.queue(key, urgent);
+        let Some(tail) = self.files.get_mut(key) else { return Ok(false) };
+        if !same {
+            return Ok(false);
         }
-        Ok(same)
+        tail.size = size;
+        if tail.has_unread(size) {
+            self.queue(key);
+        }
+        Ok(true)
     }
 
     /// Begins a new incarnation with a found file. A copy that was made to cut
-    /// off the original (logrotate's `copytruncate`) goes on where that was
-    /// settled.
+    /// off the original goes on where that was settled.
     fn adopt(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> io::Result<FileKey> {
         let path = &found.path;
-        let file = self.patterns.open(path)?;
+        let file = self.open(path)?;
         let metadata = file.metadata()?;
         if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
             return Ok(key);
         }
+        let likeness = self.likeness(found, &file, &metadata, sight, now)?;
+        if likeness == Likeness::Later {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let key = self.files.next_key();
-        let mut tail =
-            Tail::new(key, path.to_owned(), file.try_clone()?, &metadata, self.config.multiline, now);
+        let mut tail = Tail::new(key, path.to_owned(), Some(file), &metadata, self.config.multiline, now);
+        tail.rotated = found.rotated_from.is_some();
+        tail.budget = sight.budget(path);
         tail.verify()?;
-        if let Some(original) = self.original(found, sight) {
-            if is_being_copied(original, &metadata, now) {
-                return Err(io::ErrorKind::NotFound.into());
-            }
-            if original.is_copied_in(&file)? {
-                tracing::info!(path = %path.display(), "the file is a copy, reading what its original had left");
-                let settled = original.settled_streams();
-                tail = tail.continuing(&settled, &mut self.lane, &self.origin);
-                self.measured.copies.inc();
-            }
+        if let Likeness::Copy(original) = likeness
+            && let Some(settled) =
+                self.files.get_mut(original).map(|original| original.copied(metadata.len()))
+        {
+            tracing::info!(path = %path.display(), "the file is a copy, reading what its original had left");
+            tail = tail.continuing(&settled, &mut self.lane, &self.origin);
+            self.measured.copies.inc();
         }
         self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
-        self.queue(key, false);
+        self.hold_or_park(key, now);
+        self.queue(key);
         Ok(key)
-    }
-
-    /// What was read under the name that a rotated file had, if that file still
-    /// stands there: a renamed one is not a copy, however alike the two begin.
-    fn original(&self, found: &FoundFile, sight: &Sight<'_>) -> Option<&Tail> {
-        let path = found.rotated_from.as_deref()?;
-        let identity = sight.standing.get(path)?;
-        self.files.iter().find(|tail| tail.last_path == path && tail.identity.may_equal(identity))
     }
 
     /// The incarnation is over: the file shrank or has another beginning.
@@ -190,9 +229,15 @@ impl Reader {
         let Some((tail, mut bench)) = self.workplace(key) else { return };
         tracing::info!(path = %tail.last_path.display(), "the file was truncated or replaced, reading it anew");
         tail.end(&mut bench, now);
+        let tail_is_untold = tail.is_untold();
         self.framed(key);
-        self.marks.forget(key);
-        self.unfinished.remove(&key);
+        if tail_is_untold {
+            self.truncated.push(key);
+        } else {
+            self.marks.forget(key);
+        }
+        self.unfinished.remove(key);
+        self.resting.remove(key);
         self.scan_wished = true;
     }
 
@@ -201,6 +246,7 @@ impl Reader {
         let mut rotated = 0;
         for tail in self.files.iter_mut().filter(|tail| tail.matched && !matched.contains(&tail.key)) {
             tail.matched = false;
+            self.resting.left(tail.key);
             rotated += u64::from(!tail.ended && !tail.archive);
         }
         self.measured.rotations.inc_by(rotated);
@@ -252,8 +298,8 @@ impl Reader {
         }
         tail.size = metadata.len();
         if tail.has_unread(tail.size) {
-            self.queue(key, true);
-        } else if !tail.queued && tail.settled() >= tail.size && now.steady >= tail.grew() + GRACE {
+            self.queue(key);
+        } else if tail.queued.is_none() && tail.settled() >= tail.size && now.steady >= tail.grew() + GRACE {
             tail.close();
         }
         !deleted
@@ -295,7 +341,7 @@ impl Reader {
         if self.files.locate(key, path) {
             self.dirty.insert(key);
         }
-        match self.go_on(key, path, size) {
+        match self.go_on(key, path, size, now) {
             Ok(true) => {
                 if let Some(tail) = self.files.get_mut(key) {
                     tail.gone = None;
@@ -310,21 +356,25 @@ impl Reader {
     /// Takes note of files that are nowhere. One that is still open is read on.
     fn gone(&mut self, missing: &BTreeSet<FileKey>, now: Moment) {
         for key in missing {
-            let Some(tail) = self.files.get_mut(*key) else { continue };
-            if !tail.is_open() && tail.gone.is_none() {
-                tail.gone = Some(now.wall);
-                self.dirty.insert(*key);
+            let Some((tail, mut bench)) = self.workplace(*key) else { continue };
+            if tail.is_open() || tail.gone.is_some() {
+                continue;
             }
+            // Nobody waits for what its last line would have been.
+            tail.cut_events(&mut bench, now);
+            (tail.gone, tail.parked) = (Some(now.wall), None);
+            self.framed(*key);
+            self.dirty.insert(*key);
         }
     }
 
     /// Tells the marks what this scan saw. It began at `now`: all that was
     /// written before lies below the sizes seen.
     fn observe(&mut self, now: Moment) {
-        let (mut known, mut open, mut deleted, mut deleted_bytes, mut unread) = (0, 0, 0, 0, 0);
+        let (mut known, mut parked, mut deleted, mut deleted_bytes, mut unread) = (0, 0, 0, 0, 0);
         for tail in self.files.iter_mut() {
             known += 1;
-            open += i64::from(tail.is_open());
+            parked += i64::from(tail.parked.is_some());
             if tail.is_open() && tail.deleted && !tail.kept {
                 deleted += 1;
                 deleted_bytes += tail.size;
@@ -335,7 +385,10 @@ impl Reader {
             if tail.outgrew_its_entry() {
                 self.dirty.insert(tail.key);
             }
-            if tail.ended || !tail.is_open() {
+            if tail.is_untold() {
+                continue;
+            }
+            if tail.ended || !tail.is_within_reach() {
                 self.marks.forget(tail.key);
                 continue;
             }
@@ -346,7 +399,9 @@ impl Reader {
         }
         self.marks.scanned(now.wall);
         self.measured.files.set(known);
-        self.measured.files_open.set(open);
+        self.measured.files_open.set(gauge(self.descriptors.held() as u64));
+        self.measured.files_open_max.set(gauge(self.descriptors.limit() as u64));
+        self.measured.files_parked.set(parked);
         self.measured.open_deleted_files.set(deleted);
         self.measured.open_deleted_bytes.set(gauge(deleted_bytes));
         self.measured.rotated_unread_bytes.set(gauge(unread));
@@ -367,7 +422,8 @@ impl Reader {
         }
         let over = |tail: &&Tail| {
             let expired = has_expired(tail);
-            let finished = tail.ended || (!tail.is_open() && (tail.deleted || expired));
+            let finished =
+                (tail.ended && !tail.is_untold()) || (!tail.is_open() && (tail.deleted || expired));
             let acknowledged = || tail.sources().all(|source| self.lane.is_acknowledged(source));
             finished && acknowledged() && !self.archives.await_one_of(&tail.last_path)
         };
@@ -378,7 +434,8 @@ impl Reader {
                 self.lane.remove(source);
             }
             self.marks.forget(key);
-            self.unfinished.remove(&key);
+            self.unfinished.remove(key);
+            self.resting.remove(key);
             self.dirty.remove(&key);
             self.forgotten.push(key);
         }
@@ -398,11 +455,12 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// True when a rotated file may be a copy that is still being made: shorter
-/// than what was read of the original, which is not yet cut off, and fresh.
-/// The next scan looks again.
-fn is_being_copied(original: &Tail, metadata: &Metadata, now: Moment) -> bool {
-    let written = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let is_fresh = written.is_some_and(|since| now.wall - micros(since) < COPYING_MICROS);
-    is_fresh && !original.ended && original.read_end() > metadata.len()
+/// The order in which new files are read: rotated generations before live
+/// files, the oldest first. Of those written to at the same time, a higher
+/// number is older; dates sort as names.
+fn age(file: &FoundFile) -> (bool, i64, std::cmp::Reverse<u64>) {
+    match file.rotated_from {
+        Some(_) => (false, file.modified, std::cmp::Reverse(generation(&file.path).unwrap_or(0))),
+        None => (true, 0, std::cmp::Reverse(0)),
+    }
 }

@@ -1,7 +1,9 @@
 //! The reader on real files, with a clock and an event log of its own.
 
+mod copies;
 mod crash;
 mod gone;
+mod hold;
 mod limit;
 mod turn;
 
@@ -26,6 +28,8 @@ struct Bed {
     root: tempfile::TempDir,
     tail: Vec<String>,
     keep_bytes: ByteSize,
+    /// How many files may be open.
+    descriptors: usize,
     now: Moment,
     reader: Option<Reader>,
     measured: Measured,
@@ -49,6 +53,7 @@ impl Bed {
             root,
             tail,
             keep_bytes: Config::default().keep_bytes,
+            descriptors: usize::MAX,
             now,
             reader: None,
             measured: Measured::new(&Metrics::new()),
@@ -76,7 +81,8 @@ impl Bed {
         let (told, losses) = mpsc::channel(1);
         self.losses = Some(losses);
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
-        self.reader = Some(reader.expect("the kept copies").limited(limiter, told));
+        let reader = reader.expect("the kept copies").holding(self.descriptors);
+        self.reader = Some(reader.limited(limiter, told));
     }
 
     /// The agent dies; of what it had handed on, only the first arrived.

@@ -65,6 +65,9 @@ fn described(reader: &ReaderStatus, sending: Option<&str>, receivers: &Receivers
     json!({
         "agent": reader.agent,
         "watch": if reader.is_watching { "inotify" } else { "scan" },
+        "unwatched_directories": reader.unwatched_directories,
+        "open_files": reader.open_files,
+        "open_files_max": reader.open_files_max,
         "log": sending,
         "reading": {
             "paused": reader.is_paused,

@@ -9,6 +9,7 @@ use weir_proto::model::{ByteRange, Drop, drop_reason};
 
 use super::{Bench, Moment, Tail};
 use crate::checkpoint::{Entry, FileKey, StreamEntry};
+use crate::descriptor::Descriptor;
 use crate::frame::Stream;
 use crate::join::Multiline;
 use crate::keep::Draft;
@@ -20,30 +21,28 @@ impl Tail {
     pub(crate) fn archive(
         key: FileKey,
         path: PathBuf,
-        file: File,
         metadata: &Metadata,
         multiline: Multiline,
         now: Moment,
     ) -> Self {
-        let mut tail = Self::new(key, path, file, metadata, multiline, now);
+        let mut tail = Self::new(key, path, None, metadata, multiline, now);
         tail.archive = true;
-        tail.file = None;
         // It is younger than what it holds.
         tail.floor = None;
         tail
     }
 
     /// Goes on in a kept copy. False: that is of another content.
-    pub(crate) fn take_copy(&mut self, copy: File) -> io::Result<bool> {
+    pub(crate) fn take_copy(&mut self, copy: Descriptor) -> io::Result<bool> {
         let size = copy.metadata()?.len();
-        let Some(fingerprint) = self.fingerprint.verify(&copy)? else { return Ok(false) };
+        let Some(fingerprint) = self.fingerprint.verify(&*copy)? else { return Ok(false) };
         if self.has_shrunk(size) {
             return Ok(false);
         }
         self.fingerprint = fingerprint;
         self.size = size;
         self.file = Some(copy);
-        (self.kept, self.verified) = (true, true);
+        (self.kept, self.verified, self.parked) = (true, true, None);
         // The file itself is not looked for any more.
         (self.deleted, self.gone) = (!self.archive, None);
         Ok(true)
@@ -63,7 +62,7 @@ impl Tail {
     /// Below this, a copy of it need not hold anything.
     pub(crate) fn needed_from(&mut self, lane: &Lane) -> u64 {
         let resume = self.resume(lane);
-        self.ending.map_or(resume, |ending| ending.start().min(resume))
+        self.endings.last().map_or(resume, |ending| ending.start().min(resume))
     }
 
     /// Below this, all of it is acknowledged.
@@ -84,10 +83,10 @@ impl Tail {
         if self.has_shrunk(length) || self.fingerprint.is_empty() {
             return Ok(false);
         }
-        if self.ending.is_none() && self.read_end() == 0 {
+        if self.endings.last().is_none() && self.read_end() == 0 {
             return Ok(self.fingerprint.verify(content)?.is_some());
         }
-        self.is_copied_in(content)
+        self.is_copied_in(content, length)
     }
 
     /// True when bytes of it are known that were not acknowledged.
@@ -127,7 +126,7 @@ impl Tail {
                 "the file is gone before these bytes were sent; they are counted as dropped"
             );
         }
-        self.file = None;
+        self.close();
         (self.kept, self.ended) = (false, true);
     }
 }
