@@ -13,8 +13,14 @@ use std::time::Duration;
 
 use scenario::{Outcome, Renames};
 
-const RENAMES: Renames =
-    Renames { files: 6, renames: 120, interval: Duration::from_millis(20), lines_per_second: 2_000, seed: 1 };
+const RENAMES: Renames = Renames {
+    files: 6,
+    renames: 120,
+    interval: Duration::from_millis(20),
+    lines_per_second: 2_000,
+    kept: 5,
+    seed: 1,
+};
 
 /// Not a test: the agent of the others, which start it by this name.
 #[test]
@@ -33,7 +39,10 @@ fn nothing_is_lost_when_files_are_renamed_and_compressed_all_the_time() {
 
 #[test]
 fn nothing_is_lost_when_the_agent_is_killed_meanwhile() {
-    check(scenario::killed(Renames { renames: 60, seed: 2, ..RENAMES }, Duration::from_millis(300)));
+    check(scenario::killed(
+        Renames { renames: 60, kept: 20, seed: 2, ..RENAMES },
+        Duration::from_millis(300),
+    ));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::child::{DESCRIPTORS, DIRECTORY};
 use crate::judge::Judge;
 
 /// The longest wait for something that must come.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Files, agent and judge.
 pub(crate) struct Bed {
@@ -116,8 +116,9 @@ impl Bed {
                 bail!("the agent ended with {status} while waiting for {what}");
             }
             if began.elapsed() > PATIENCE {
-                let strange = self.judge.strange.first();
-                bail!("waited {PATIENCE:?} in vain for {what}; {strange:?}");
+                let metrics = fs::read_to_string(self.root.path().join("metrics")).unwrap_or_default();
+                let metrics: Vec<_> = metrics.lines().filter(|line| line.starts_with("weir_agent")).collect();
+                bail!("waited {PATIENCE:?} in vain for {what}\n{}", metrics.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -24,6 +24,7 @@ const RENAMES: Renames = Renames {
     renames: 2_000,
     interval: Duration::from_millis(100),
     lines_per_second: 50_000,
+    kept: 5,
     seed: 1,
 };
 
@@ -34,7 +35,7 @@ const SCENARIOS: [(&str, &str, fn() -> Outcome); 12] = [
         scenario::rotation(Renames { interval: Duration::from_millis(2), ..RENAMES })
     }),
     ("killed", "the agent is killed each second, 500 renames", || {
-        let renames = Renames { renames: 500, lines_per_second: 10_000, ..RENAMES };
+        let renames = Renames { renames: 500, lines_per_second: 10_000, kept: 20, ..RENAMES };
         scenario::killed(renames, Duration::from_secs(1))
     }),
     ("down", "rotated while the agent is down, 30 times", || scenario::down(30, 1)),

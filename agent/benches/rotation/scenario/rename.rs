@@ -13,9 +13,6 @@ use rand::Rng;
 use super::Outcome;
 use crate::bed::{Bed, Writer};
 
-/// Generations that are kept.
-const KEPT: usize = 5;
-
 /// How often the writers write.
 const TICK: Duration = Duration::from_millis(5);
 
@@ -27,6 +24,8 @@ pub(crate) struct Renames {
     /// Between two of them, whichever the file.
     pub(crate) interval: Duration,
     pub(crate) lines_per_second: usize,
+    /// Generations that are kept.
+    pub(crate) kept: usize,
     pub(crate) seed: u64,
 }
 
@@ -34,6 +33,7 @@ pub(crate) struct Renames {
 struct Rotated {
     writer: Writer,
     compresses: bool,
+    kept: usize,
 }
 
 impl Rotated {
@@ -53,9 +53,9 @@ impl Rotated {
         let mut open = self.write(bed, 1)?;
         let at = |generation, ending: &str| bed.path(&(self.name(generation) + ending));
         for ending in ["", ".gz"] {
-            let _ = fs::remove_file(at(KEPT, ending));
+            let _ = fs::remove_file(at(self.kept, ending));
         }
-        for generation in (0..KEPT).rev() {
+        for generation in (0..self.kept).rev() {
             for ending in ["", ".gz"] {
                 let from = at(generation, ending);
                 if from.exists() {
@@ -76,8 +76,8 @@ impl Rotated {
     }
 }
 
-fn rotated(files: usize) -> Vec<Rotated> {
-    let file = |number| Rotated { writer: Writer::new(number, 250), compresses: number % 2 == 1 };
+fn rotated(files: usize, kept: usize) -> Vec<Rotated> {
+    let file = |number| Rotated { writer: Writer::new(number, 250), compresses: number % 2 == 1, kept };
     (0..u32::try_from(files).unwrap_or(1)).map(file).collect()
 }
 
@@ -123,7 +123,7 @@ fn storm(
 /// The agent reads all the time.
 pub(crate) fn rotation(renames: Renames) -> Outcome {
     let mut bed = Bed::new(renames.seed, None)?;
-    let mut files = rotated(renames.files);
+    let mut files = rotated(renames.files, renames.kept);
     bed.start()?;
     storm(&mut bed, renames, &mut files, |_| Ok(()))?;
     let outcome = judged(&mut bed, files)?;
@@ -135,7 +135,7 @@ pub(crate) fn rotation(renames: Renames) -> Outcome {
 /// The agent is killed all the time.
 pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
     let mut bed = Bed::new(renames.seed, None)?;
-    let mut files = rotated(renames.files);
+    let mut files = rotated(renames.files, renames.kept);
     bed.start()?;
     let (mut kills, mut last) = (0, Instant::now());
     storm(&mut bed, renames, &mut files, |bed| {
@@ -157,7 +157,7 @@ pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
 /// are kept.
 pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
     let mut bed = Bed::new(seed, None)?;
-    let mut files = rotated(6);
+    let mut files = rotated(6, 5);
     for round in 0..rounds {
         bed.start()?;
         for file in &mut files {
