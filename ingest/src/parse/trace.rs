@@ -37,6 +37,18 @@ impl Ids<'_> {
     }
 }
 
+/// The trace id that a field's value is, or ends with, as Google's names of
+/// traces do: `projects/shop/traces/4bf9...`.
+pub(super) fn trace_id(value: &str) -> Option<&str> {
+    let id = value.rsplit_once("/traces/").map_or(value, |(_, id)| id);
+    is_trace_id(id).then_some(id)
+}
+
+/// Digits as the columns have them: in lower case.
+pub(super) fn is_lower(id: &str) -> bool {
+    !id.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 pub(super) fn is_trace_id(value: &str) -> bool {
     TRACE_ID_DIGITS.contains(&value.len()) && is_id(value)
 }
