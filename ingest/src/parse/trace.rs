@@ -30,8 +30,10 @@ impl Ids<'_> {
     pub(super) fn push(self, columns: &mut Columns) {
         for (id, column) in [(self.trace_id, &mut columns.trace_id), (self.span_id, &mut columns.span_id)] {
             match id {
-                Some(id) => column.push_with(|text| text.extend(id.chars().map(|c| c.to_ascii_lowercase()))),
-                None => column.push_optional(None),
+                Some(id) if !is_lower(id) => {
+                    column.push_with(|text| text.extend(id.chars().map(|digit| digit.to_ascii_lowercase())));
+                }
+                id => column.push_optional(id),
             }
         }
     }

@@ -14,7 +14,7 @@ const PANIC: &str = "panic";
 pub(super) fn is_goroutine(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("goroutine ") else { return false };
     let rest = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    rest.starts_with(' ') && rest.ends_with("]:")
+    rest.starts_with(" [") && rest.contains("]:")
 }
 
 pub(super) fn find<'a>(lines: &Lines<'a>, goroutine: usize) -> Option<Exception<'a>> {
