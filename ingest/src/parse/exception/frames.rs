@@ -6,7 +6,7 @@ use super::name::{self, Accept, Name};
 use super::{Exception, Line, Lines};
 
 /// How far before the frames the exception is looked for.
-const HEAD_LINES: usize = 200;
+const HEAD_LINES: usize = 64;
 
 pub(super) fn find<'a>(lines: &Lines<'a>, frame: usize) -> Option<Exception<'a>> {
     let (first, name) = thrown(lines.before(frame))?;

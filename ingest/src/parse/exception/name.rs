@@ -54,10 +54,14 @@ pub(super) fn at_start(line: &str, accept: Accept) -> Option<Name> {
     name(line, start, accept)
 }
 
+/// How far into a line a name is looked for: what names are looked for in may be
+/// anything, and must not cost more than it is long.
+const WITHIN_BYTES: usize = 1024;
+
 /// A name anywhere in a line, the first.
 pub(super) fn within(line: &str, accept: Accept) -> Option<Name> {
-    let ends =
-        |ending: &str| line.match_indices(ending).map(|(at, word)| at + word.len()).collect::<Vec<_>>();
+    let near = &line[..line.floor_char_boundary(WITHIN_BYTES)];
+    let ends = |ending: &str| near.match_indices(ending).map(|(at, word)| at + word.len()).collect::<Vec<_>>();
     let mut ends: Vec<usize> = ENDINGS.into_iter().flat_map(ends).collect();
     ends.sort_unstable();
     ends.into_iter().find_map(|end| name(line, kind_start(line, end), accept))

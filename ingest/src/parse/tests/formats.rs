@@ -487,6 +487,11 @@ fn lines_of_megabytes() {
         "[".repeat(3 << 20),
         "\n".repeat(1 << 20),
         "Error: ".repeat(400_000),
+        format!("{}\n\tat a.B.c(B.java:1)", "Error".repeat(600_000)),
+        format!("{}\n\tat a.B.c(B.java:1)", "x: Error y\n".repeat(200_000)),
+        format!("2023/10/11 14:32:52 [error] 7#8: {}", ", client: x, host: \"".repeat(100_000)),
+        format!(r#"{{"msg":"{}"}}"#, r"\u001b[1m".repeat(300_000)),
+        format!(r#"{{"msg":"{}"}}"#, r"a\n".repeat(300_000)),
     ] {
         assert_eq!(parse(line.as_bytes()).line(0), line.as_bytes());
     }
@@ -542,6 +547,21 @@ proptest! {
         for (row, line) in lines.iter().enumerate() {
             prop_assert!(parsed.line(row) == *line, "{}", String::from_utf8_lossy(line));
             kept(&parsed, row);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn words_and_punctuation_are_of_no_format(
+        lines in prop::collection::vec("[IWE]?([0-9]{1,8}|[a-zA-Z]{1,8}|[\\[\\]\":/.#,-]| ){0,60}", 1..8),
+    ) {
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        let parsed = parse_with(Parser::Auto, None, &lines);
+        for (row, line) in lines.iter().enumerate() {
+            prop_assert!(parsed.attributes(column::ATTRIBUTES, row).is_empty());
+            prop_assert_eq!(kept(&parsed, row), Kept::Body);
+            prop_assert!(parsed.text(column::BODY, row).map(str::as_bytes) == Some(*line));
         }
     }
 }
