@@ -9,7 +9,9 @@
 //! what becomes of which format.
 //!
 //! One format, one module: it says of a line what is where, or that the line is
-//! of another format.
+//! of another format. A format is told by its first bytes where it can be, so that
+//! a plain line pays for few of them; exceptions are only looked for in texts of
+//! several lines.
 
 mod access;
 mod ansi;
@@ -23,6 +25,7 @@ mod json;
 mod klog;
 mod logfmt;
 mod plain;
+mod server_error;
 mod severity;
 mod shape;
 mod structured;
@@ -145,8 +148,7 @@ impl LineParser {
     }
 
     /// Ends a row whose values have been appended, but for what gives its exact
-    /// line back: nothing where the body `is_line`, else the layout of `places`,
-    /// else its bytes.
+    /// line back.
     fn end_row(&mut self, row: &Row<'_>, instant: Instant, exact: &Exact<'_>, columns: &mut Columns) {
         let layout = match exact {
             Exact::Layout(places, quoting) if !row.keeps_bytes() => {

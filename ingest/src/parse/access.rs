@@ -1,20 +1,16 @@
-//! Lines of web servers: the common and the combined log format, as nginx,
-//! Apache and many others write them, and the errors of these two.
+//! Accesses in the common and the combined log format, as nginx, Apache and many
+//! other servers write them.
 //!
 //! ```text
 //! 10.0.0.7 - ann [10/Oct/2000:13:55:36 -0700] "GET /a?b=c HTTP/1.1" 200 2326
 //! ... 200 2326 "https://a.b/" "curl/8.5"
-//! 2023/10/11 14:32:52 [error] 7#7: *12 open() "/x" failed, client: 10.0.0.7, ...
-//! [Wed Oct 11 14:32:52.123456 2023] [core:error] [pid 7:tid 139] [client 10.0.0.7:51312] x
 //! ```
 //!
 //! What stands behind the combined format is free: servers are configured to
 //! append to it. Of what is appended, the forms that nginx and the ingress
 //! controller of Kubernetes ship with are known.
 
-use std::ops::Range;
-
-use super::beside::{Beside, first_of_list, is_addresses};
+use super::beside::{Beside, is_addresses};
 use super::cursor::Cursor;
 use super::field::Span;
 use super::time::{self, Reading};
@@ -155,109 +151,6 @@ fn words_of_list(line: &str, cursor: &mut Cursor<'_>) -> Option<Span> {
     }
 }
 
-/// Attributes of a line of nginx's error log; false when it is none. Its time
-/// and severity are read as those of any line.
-pub(super) fn read_nginx_error(line: &str, beside: &mut Beside) -> bool {
-    beside.clear();
-    nginx_error(line, beside).is_some()
-}
-
-fn nginx_error(line: &str, beside: &mut Beside) -> Option<()> {
-    let mut cursor = Cursor::new(line);
-    let [_, _, _, _, b'/', _, _, b'/', _, _, b' ', _, _, b':', _, _, b':', ..] = line.as_bytes() else {
-        return None;
-    };
-    cursor.some(|byte| byte.is_ascii_digit() || matches!(byte, b'/' | b':' | b' '))?;
-    cursor.take("[")?;
-    cursor.some(|byte| byte.is_ascii_lowercase())?;
-    cursor.take("] ")?;
-    let process = cursor.digits()?;
-    cursor.take("#")?;
-    let thread = cursor.digits()?;
-    cursor.take(": ")?;
-    beside.add(line, "process.pid", process);
-    beside.add(line, "thread.id", thread);
-    // What the request was is appended to the message, which may hold anything.
-    let places = memchr::memmem::find_iter(cursor.rest().as_bytes(), b", client: ");
-    let details = places.map(|at| cursor.at() + at).find_map(|at| nginx_details(line, at));
-    for (name, value) in details.into_iter().flatten() {
-        match name {
-            "client" => beside.add(line, "client.address", value.0),
-            "server" => beside.add(line, "server.address", value.0),
-            "request" => beside.add_request(line, value),
-            "upstream" => beside.add_quoted(line, "upstream_addr", value),
-            "host" => beside.add_quoted(line, "http.request.header.host", value),
-            "referrer" => beside.add_quoted(line, "http.request.header.referer", value),
-            _ => {}
-        }
-    }
-    Some(())
-}
-
-/// `, client: 10.0.0.7, server: a.b, request: "GET / HTTP/1.1"`, to the line's
-/// end: names, each once, and values.
-fn nginx_details(line: &str, at: usize) -> Option<Vec<(&str, (Span, bool))>> {
-    let mut details: Vec<(&str, _)> = Vec::new();
-    let mut cursor = Cursor::new(line);
-    cursor.skip(at);
-    while !cursor.is_at_end() {
-        cursor.take(", ")?;
-        let name = cursor.some(|byte| byte.is_ascii_lowercase() || byte == b' ')?.of(line);
-        cursor.take(": ")?;
-        let value = match cursor.quoted() {
-            Some(value) => value,
-            None => {
-                let start = cursor.at();
-                cursor.skip(cursor.rest().find(", ").unwrap_or(cursor.rest().len()));
-                (Span::new(start, cursor.at()), false)
-            }
-        };
-        if details.iter().any(|(held, _)| *held == name) {
-            return None;
-        }
-        details.push((name, value));
-    }
-    Some(details)
-}
-
-/// The same for Apache's error log, of version 2.2 or 2.4.
-pub(super) fn read_apache_error(line: &str, beside: &mut Beside) -> bool {
-    beside.clear();
-    apache_error(line, beside).is_some()
-}
-
-fn apache_error(line: &str, beside: &mut Beside) -> Option<()> {
-    let mut cursor = Cursor::new(line);
-    cursor.take("[")?;
-    time::read_ctime(cursor.until(b']')?.of(line))?;
-    cursor.take(" [")?;
-    cursor.some(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'))?;
-    cursor.take("]")?;
-    let is_newer = cursor.take(" [pid ").is_some();
-    if is_newer {
-        let process = cursor.digits()?;
-        let thread = cursor.take(":tid ").and_then(|()| cursor.digits());
-        cursor.take("]")?;
-        beside.add(line, "process.pid", process);
-        if let Some(thread) = thread {
-            beside.add(line, "thread.id", thread);
-        }
-    }
-    if cursor.take(" [client ").is_some() {
-        let client = cursor.until(b']')?;
-        // Version 2.4 appends the port, to IPv6 addresses without brackets, too.
-        match client.of(line).rfind(':').filter(|_| is_newer) {
-            Some(colon) => {
-                let Range { start, end } = client.range();
-                beside.add(line, "client.address", Span::new(start, start + colon));
-                beside.add(line, "client.port", Span::new(start + colon + 1, end));
-            }
-            None => beside.add_address(line, ("client.address", Some("client.port")), client),
-        }
-    }
-    Some(())
-}
-
 /// A field ends where a space or the line's end is.
 fn ends_field(cursor: &Cursor<'_>) -> Option<()> {
     matches!(cursor.rest().as_bytes().first(), None | Some(b' ')).then_some(())
@@ -265,15 +158,4 @@ fn ends_field(cursor: &Cursor<'_>) -> Option<()> {
 
 fn is_decimal(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b'.'
-}
-
-/// Adds what a proxy was told of its client: the list, and the first of it,
-/// else the peer, as the client.
-pub(super) fn add_forwarded(line: &str, forwarded: Span, peer: Option<Span>, beside: &mut Beside) {
-    beside.add(line, "http.request.header.x-forwarded-for", forwarded);
-    let is_given = !matches!(forwarded.of(line), "" | "-");
-    let client = if is_given { Some(first_of_list(line, forwarded)) } else { peer };
-    if let Some(client) = client {
-        beside.add_address(line, ("client.address", None), client);
-    }
 }

@@ -60,6 +60,17 @@ impl Beside {
         }
     }
 
+    /// Adds what a proxy was told of its client: the list, and the first of it,
+    /// else the peer, as the client.
+    pub(super) fn add_forwarded(&mut self, line: &str, forwarded: Span, peer: Option<Span>) {
+        self.add(line, "http.request.header.x-forwarded-for", forwarded);
+        let is_given = !matches!(forwarded.of(line), "" | "-");
+        let client = if is_given { Some(first_of_list(line, forwarded)) } else { peer };
+        if let Some(client) = client {
+            self.add_address(line, ("client.address", None), client);
+        }
+    }
+
     /// Adds what a request line says: `GET /a?b=c HTTP/1.1`. Of what is none,
     /// as scanners send it, nothing: it stands in the body.
     pub(super) fn add_request(&mut self, line: &str, (request, is_escaped): (Span, bool)) {
@@ -123,7 +134,7 @@ fn split_port(line: &str, value: Span) -> (Span, Option<Span>) {
 }
 
 /// The first address of a list: `10.0.0.1, 10.0.0.2`.
-pub(super) fn first_of_list(line: &str, list: Span) -> Span {
+fn first_of_list(line: &str, list: Span) -> Span {
     let start = list.range().start;
     let first = list.of(line).split(',').next().unwrap_or_default();
     let trimmed = first.trim_ascii();

@@ -12,7 +12,6 @@
 //! Names are OpenTelemetry's where it has one, else those of Istio's own JSON
 //! form, so that a question holds for both.
 
-use super::access::add_forwarded;
 use super::beside::Beside;
 use super::cursor::Cursor;
 use super::field::Span;
@@ -64,7 +63,7 @@ pub(super) fn read<'a>(line: &'a str, beside: &mut Beside) -> Option<Reading<'a>
     }
     beside.add_address(line, ("server.address", Some("server.port")), authority);
     let peer = if is_istio { addresses(line, &mut cursor, beside)? } else { None };
-    add_forwarded(line, forwarded, peer, beside);
+    beside.add_forwarded(line, forwarded, peer);
     matches!(cursor.rest().as_bytes().first(), None | Some(b' ')).then_some(reading)
 }
 

@@ -12,7 +12,7 @@ use super::exception::{self, Exception};
 use super::field::Span;
 use super::shape::{Filling, Place};
 use super::time::Reading;
-use super::{Exact, LineParser, Parser, Row, access, ansi, envoy, plain, recycle, time, trace};
+use super::{Exact, LineParser, Parser, Row, access, ansi, envoy, plain, recycle, server_error, time, trace};
 use crate::columns::Columns;
 
 impl LineParser {
@@ -70,12 +70,12 @@ impl LineParser {
                 reading
             }
             [b'[', b'A'..=b'Z', ..] if is_server => {
-                let is_error = access::read_apache_error(line, &mut self.beside);
+                let is_error = server_error::read_apache(line, &mut self.beside);
                 self.keep_beside(is_error);
                 None
             }
             [b'0'..=b'9', _, _, _, b'/', ..] if is_server => {
-                let is_error = access::read_nginx_error(line, &mut self.beside);
+                let is_error = server_error::read_nginx(line, &mut self.beside);
                 self.keep_beside(is_error);
                 None
             }

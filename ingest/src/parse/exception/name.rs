@@ -61,7 +61,8 @@ const WITHIN_BYTES: usize = 1024;
 /// A name anywhere in a line, the first.
 pub(super) fn within(line: &str, accept: Accept) -> Option<Name> {
     let near = &line[..line.floor_char_boundary(WITHIN_BYTES)];
-    let ends = |ending: &str| near.match_indices(ending).map(|(at, word)| at + word.len()).collect::<Vec<_>>();
+    let ends =
+        |ending: &str| near.match_indices(ending).map(|(at, word)| at + word.len()).collect::<Vec<_>>();
     let mut ends: Vec<usize> = ENDINGS.into_iter().flat_map(ends).collect();
     ends.sort_unstable();
     ends.into_iter().find_map(|end| name(line, kind_start(line, end), accept))
