@@ -48,6 +48,8 @@ export class LogRow {
     const body = h("pre", { class: "body-text" }, foreign(log.body, BODY_CHARS));
     const isLong = String(log.body).length > BODY_CHARS;
     const whole = isLong ? h("button", { click: (event) => { show(body, foreign(log.body)); event.target.remove(); } }, "Show all of it") : null;
+    const stack = log.attributes?.["exception.stacktrace"];
+    const trace = stack ? h("pre", { class: "body-text" }, foreign(stack, BODY_CHARS)) : null;
     const at = new Date(log.timestamp).getTime();
     const near = new URLSearchParams({ start: new Date(at - AROUND_MS).toISOString(), end: new Date(at + AROUND_MS).toISOString() });
     const pod = log.k8s_pod_name ? ["k8s_pod_name", log.k8s_pod_name] : ["service_name", log.service_name];
@@ -59,7 +61,7 @@ export class LogRow {
       h("a", { href: `/?${own}` }, "Link to this line"),
       h("button", { click: () => navigator.clipboard?.writeText(log.line ?? log.body) }, "Copy line"),
       h("span", { class: "dim" }, moment(log.timestamp)));
-    return [body, whole, actions, this.fields()];
+    return [body, whole, trace, actions, this.fields()];
   }
 
   fields() {

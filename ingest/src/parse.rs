@@ -5,19 +5,33 @@
 //! once: three passes over memory that is in cache. No allocation per line.
 //!
 //! Parsing never refuses a line. What is not structured is plain; what does not
-//! rebuild byte for byte keeps its bytes in `body_raw`.
+//! rebuild byte for byte keeps its bytes in `body_raw`. `docs/parsing.md` says
+//! what becomes of which format.
+//!
+//! One format, one module: it says of a line what is where, or that the line is
+//! of another format. A format is told by its first bytes where it can be, so that
+//! a plain line pays for few of them; exceptions are only looked for in texts of
+//! several lines.
 
+mod access;
 mod ansi;
+mod beside;
+mod cursor;
+mod envoy;
 mod escape;
+mod exception;
 mod field;
 mod json;
+mod klog;
 mod logfmt;
 mod plain;
+mod server_error;
 mod severity;
 mod shape;
 mod structured;
 mod time;
 mod trace;
+mod unstructured;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +41,10 @@ use std::sync::Arc;
 
 use weir_proto::model::{LayoutId, flags};
 use weir_proto::wire::batch::Line;
+use weir_proto::wire::layout::{LineParts, Quoting};
 
 use crate::columns::Columns;
+use beside::Beside;
 use field::Field;
 use shape::{Layouts, Place};
 
@@ -37,12 +53,18 @@ pub(crate) use time::Instant;
 /// What a source's lines are taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parser {
-    /// JSON if it starts with `{`, else logfmt, else plain.
+    /// Told apart by its shape, line by line.
     Auto,
     /// JSON or plain.
     Json,
     /// logfmt or plain.
     Logfmt,
+    /// klog, glog or plain.
+    Klog,
+    /// What nginx and Apache write of accesses and errors, or plain.
+    WebServer,
+    /// Envoy's and Istio's accesses, or plain.
+    Envoy,
     /// Plain.
     Plain,
 }
@@ -54,6 +76,9 @@ impl Parser {
         match name {
             "json" => Self::Json,
             "logfmt" => Self::Logfmt,
+            "klog" | "glog" => Self::Klog,
+            "nginx" | "apache" => Self::WebServer,
+            "envoy" | "istio" => Self::Envoy,
             "plain" | "none" => Self::Plain,
             _ => Self::Auto,
         }
@@ -64,6 +89,9 @@ impl Parser {
 #[derive(Debug, Default)]
 pub(crate) struct LineParser {
     fields: Vec<Field>,
+    /// Those of an object within a field.
+    nested: Vec<Field>,
+    beside: Beside,
     places: Vec<Place<'static>>,
     parts: Vec<(&'static str, &'static str)>,
     layouts: Layouts,
@@ -80,8 +108,10 @@ impl LineParser {
         if matches!(text, Cow::Owned(_)) {
             row.flags |= flags::INVALID_UTF8;
         }
-        if !self.structured(&mut row, parser, columns) {
-            plain_row(row, columns);
+        let is_taken = self.structured(&mut row, parser, columns)
+            || matches!(parser, Parser::Auto | Parser::Klog) && self.klog(&mut row, columns);
+        if !is_taken {
+            self.plain_row(row, parser, columns);
         }
         columns.severity_number.last()
     }
@@ -116,6 +146,45 @@ impl LineParser {
         self.structured_row(row, syntax, columns);
         true
     }
+
+    /// Ends a row whose values have been appended, but for what gives its exact
+    /// line back.
+    fn end_row(&mut self, row: &Row<'_>, instant: Instant, exact: &Exact<'_>, columns: &mut Columns) {
+        let layout = match exact {
+            Exact::Layout(places, quoting) if !row.keeps_bytes() => {
+                let mut entries: Vec<(&str, &str)> = recycle(std::mem::take(&mut self.parts));
+                entries.extend(columns.attributes.open_entries());
+                let parts = LineParts {
+                    body: columns.body.last().unwrap_or_default(),
+                    severity_text: columns.severity_text.last(),
+                    trace_id: columns.trace_id.last(),
+                    span_id: columns.span_id.last(),
+                    timestamp_micros: instant.micros,
+                    timestamp_nanos: instant.nanos,
+                    attributes: &entries,
+                };
+                let layout = self.layouts.find(row.text, places, *quoting, &parts);
+                self.parts = recycle(entries);
+                layout
+            }
+            _ => None,
+        };
+        let keeps_bytes = layout.is_none() && !matches!(exact, Exact::Body);
+        columns.body_raw.push(keeps_bytes.then_some(row.line.text));
+        columns.layout_id.push(layout.map(|layout| layout.0));
+        columns.attributes.end_row();
+        columns.end_row(row.line, instant, row.flags);
+    }
+}
+
+/// What gives the exact line back.
+enum Exact<'a> {
+    /// The body is the line.
+    Body,
+    /// A layout of these places, if it does.
+    Layout(&'a [Place<'a>], Quoting),
+    /// Only its bytes.
+    Bytes,
 }
 
 /// A line on its way to a row.
@@ -147,20 +216,9 @@ impl Row<'_> {
     }
 }
 
-fn plain_row(mut row: Row<'_>, columns: &mut Columns) {
-    // Time, severity and ids are read without colours; the body keeps them.
-    let text = ansi::strip(row.text);
-    let reading = time::read_start(&text, row.line.observed_micros);
-    let found = plain::severity(&text, reading.as_ref().map_or(0, |reading| reading.length));
-    let instant = row.instant(reading.as_ref());
-    columns.severity_text.push_optional(found.and_then(|found| found.text));
-    columns.severity_number.push(found.map(|found| found.number));
-    columns.body.push(row.text);
-    // A line that is too deep is plain: its body is the line.
-    let is_lossy = row.flags & flags::INVALID_UTF8 != 0;
-    columns.body_raw.push(is_lossy.then_some(row.line.text));
-    columns.layout_id.push(None);
-    trace::find(&text).push(columns);
-    columns.attributes.end_row();
-    columns.end_row(row.line, instant, row.flags);
+/// Empties a list and keeps its allocation for entries of another lifetime:
+/// collecting in place reuses it.
+fn recycle<A, B>(mut list: Vec<A>) -> Vec<B> {
+    list.clear();
+    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
 }

@@ -225,6 +225,36 @@ fn a_structured_line_is_taken_apart_and_rebuilds_exactly() {
 }
 
 #[test]
+fn lines_of_other_formats_are_read_and_rebuild_exactly() {
+    let scratch = Scratch::new("formats");
+    let events = [
+        r#"I1127 10:11:12.123456   12345 a.go:123] "Pod updated" pod="kube-system/dns""#,
+        r#"10.0.0.7 - ann [10/Oct/2025:13:55:36 -0700] "GET /cart?id=7 HTTP/1.1" 502 2326 "-" "curl/8.5""#,
+        r#"[2025-11-25T21:26:18.409Z] "GET /a HTTP/1.1" 503 UF via_upstream - "-" 0 1 3 - "-" "c" "i" "a:8" "1.1.1.1:80" x|8|| - 1.1.1.1:1 1.1.1.2:3 - d"#,
+        "2026-03-04 05:06:07 ERROR cart - cannot place\njava.io.IOException: disk full\n\tat a.B.c(B.java:1)\n\t... 2 more",
+    ];
+    append(&scratch.input("a.log"), format!("{}\n", events.join("\n")));
+    let node = Node::start(&scratch);
+    node.wait_for_rows(4);
+    let rows = node.rows(
+        "SELECT body, attributes['pod'], attributes['url.path'], attributes['http.response.status_code'], \
+         attributes['exception.type'], attributes['exception.message'] FROM logs ORDER BY source_start",
+    );
+    let none = json!(null);
+    let row = |body: &str, values: [&str; 5]| {
+        let values = values.map(|value| if value.is_empty() { none.clone() } else { json!(value) });
+        [vec![json!(body)], values.to_vec()].concat()
+    };
+    assert_eq!(rows[0], row("Pod updated", ["kube-system/dns", "", "", "", ""]));
+    assert_eq!(rows[1], row(events[1], ["", "/cart", "502", "", ""]));
+    assert_eq!(rows[2], row(events[2], ["", "/a", "503", "", ""]));
+    let body = "2026-03-04 05:06:07 ERROR cart - cannot place";
+    assert_eq!(rows[3], row(body, ["", "", "", "java.io.IOException", "disk full"]));
+    let rebuilt = node.rows("SELECT arrow_cast(line, 'Utf8') FROM log_lines ORDER BY source_start");
+    assert_eq!(rebuilt, events.map(|event| [json!(event)]));
+}
+
+#[test]
 fn rows_are_the_same_live_flushed_and_after_a_restart() {
     let scratch = Scratch::new("same");
     let text: String =

@@ -4,6 +4,7 @@
 //! line back.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 const ESCAPE: u8 = 0x1b;
 const BELL: u8 = 0x07;
@@ -67,6 +68,41 @@ fn sequence(bytes: &[u8]) -> Option<usize> {
     }
 }
 
+/// What is left of a quoted value without the colours at its beginning and end,
+/// which are written as escapes: `\u001b[32minfo\u001b[39m`. What is cut off can
+/// be text of a layout, and the value is then rebuilt.
+pub(super) fn bare(value: &str) -> Range<usize> {
+    let (mut start, mut end) = (0, value.len());
+    while let Some(length) = escaped_colour(&value[start..]) {
+        start += length;
+    }
+    while let Some(open) = value[start..end].rfind('[').map(|at| start + at)
+        && let Some(escape) = ESCAPES.iter().find(|escape| value[start..open].ends_with(**escape))
+        && let escape = open - escape.len()
+        && escaped_colour(&value[escape..end]) == Some(end - escape)
+        && !is_escaped(&value[start..escape])
+    {
+        end = escape;
+    }
+    start..end
+}
+
+/// How the escape character is written.
+const ESCAPES: [&str; 5] = ["\\u001b", "\\u001B", "\\x1b", "\\x1B", "\x1b"];
+
+/// Bytes of a colour at the beginning.
+fn escaped_colour(value: &str) -> Option<usize> {
+    let escape = ESCAPES.iter().find(|escape| value.starts_with(**escape))?.len();
+    let parameters = value[escape..].strip_prefix('[')?;
+    let length = parameters.bytes().take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b':')).count();
+    parameters[length..].starts_with('m').then_some(escape + 1 + length + 1)
+}
+
+/// True when a backslash before escapes what comes next.
+fn is_escaped(before: &str) -> bool {
+    before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,7 +130,31 @@ mod tests {
         check("\x1bé", "\x1bé");
     }
 
+    #[test]
+    fn colours_around_a_value() {
+        let check = |value: &str, expected: &str| assert_eq!(&value[bare(value)], expected, "{value}");
+        check("", "");
+        check("info", "info");
+        check(r"\u001b[32minfo\u001b[39m", "info");
+        check(r"\u001b[1m\u001B[32minfo\x1b[39m\u001b[0m", "info");
+        check("\x1b[32minfo\x1b[m", "info");
+        check(r"\u001b[32m", "");
+        check(r"a\u001b[32mb\u001b[0mc", r"a\u001b[32mb\u001b[0mc");
+        check(r"a\u001b[32mb\u001b[0m", r"a\u001b[32mb");
+        // An escaped backslash, and then text.
+        check(r"a\\u001b[0m", r"a\\u001b[0m");
+        check(r"\u001b[2Kx", r"\u001b[2Kx");
+        check(r"é[0m", r"é[0m");
+    }
+
     proptest! {
+        #[test]
+        fn any_value_has_a_bare_part(text in any::<String>(), near in "(\\\\u001b|\\\\|\x1b|\\[|[0-9;]|m|é|x){0,20}") {
+            for text in [text, near] {
+                prop_assert!(text.get(bare(&text)).is_some());
+            }
+        }
+
         #[test]
         fn any_text_is_stripped_without_a_panic(text in any::<String>(), near in "[\x1b\\[\\]P;m0-9 \\\\\x07aé\n]{0,40}") {
             for text in [text, near] {

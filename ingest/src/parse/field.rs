@@ -56,7 +56,7 @@ impl Span {
     }
 }
 
-/// A column that a field may fill.
+/// What a field may fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Message,
@@ -64,11 +64,17 @@ pub(super) enum Role {
     Time,
     TraceId,
     SpanId,
+    /// Both ids, as W3C's `traceparent`.
+    TraceParent,
+    /// The trace of an exception, or an object that has one.
+    Exception,
+    /// An object that may hold the ids of a trace.
+    Context,
 }
 
 /// Which keys mean what, with a rank: of several fields with one role, the
 /// lowest rank has it and the others are attributes.
-const ROLES: [(&str, Role, u8); 45] = {
+const ROLES: [(&str, Role, u8); 97] = {
     use Role::*;
     [
         ("message", Message, 0),
@@ -113,16 +119,71 @@ const ROLES: [(&str, Role, u8); 45] = {
         ("traceID", TraceId, 1),
         ("trace.id", TraceId, 1),
         ("traceid", TraceId, 1),
+        ("TraceId", TraceId, 2),
+        ("TraceID", TraceId, 2),
+        ("trace-id", TraceId, 2),
+        ("otelTraceID", TraceId, 2),
+        ("X-B3-TraceId", TraceId, 3),
+        ("logging.googleapis.com/trace", TraceId, 3),
+        ("dd.trace_id", TraceId, 4),
         ("span_id", SpanId, 0),
         ("spanId", SpanId, 1),
+        ("spanID", SpanId, 1),
         ("span.id", SpanId, 1),
+        ("spanid", SpanId, 1),
+        ("SpanId", SpanId, 2),
+        ("SpanID", SpanId, 2),
+        ("span-id", SpanId, 2),
+        ("otelSpanID", SpanId, 2),
+        ("X-B3-SpanId", SpanId, 3),
+        ("logging.googleapis.com/spanId", SpanId, 3),
+        ("traceparent", TraceParent, 0),
+        ("traceParent", TraceParent, 1),
+        ("trace_parent", TraceParent, 1),
+        ("exception.stacktrace", Exception, 0),
+        ("stack_trace", Exception, 1),
+        ("stacktrace", Exception, 1),
+        ("stackTrace", Exception, 1),
+        ("StackTrace", Exception, 1),
+        ("error.stack_trace", Exception, 1),
+        ("error.stack", Exception, 1),
+        ("stack", Exception, 2),
+        ("exception", Exception, 2),
+        ("Exception", Exception, 2),
+        ("@x", Exception, 2),
+        ("exc_info", Exception, 2),
+        ("exc_text", Exception, 3),
+        ("traceback", Exception, 2),
+        ("backtrace", Exception, 3),
+        ("thrown", Exception, 3),
+        ("errorVerbose", Exception, 3),
+        ("err", Exception, 4),
+        ("error", Exception, 4),
+        ("mdc", Context, 0),
+        ("MDC", Context, 0),
+        ("contextMap", Context, 0),
+        ("context", Context, 1),
+        ("Context", Context, 1),
+        ("ctx", Context, 1),
+        ("trace", Context, 1),
+        ("otel", Context, 1),
+        ("Properties", Context, 2),
+        ("properties", Context, 2),
+        ("fields", Context, 2),
+        ("extra", Context, 2),
+        ("data", Context, 3),
+        ("labels", Context, 3),
+        ("attributes", Context, 3),
     ]
 };
 
+/// Longest key of [`ROLES`].
+const KEY_BYTES_MAX: usize = 29;
+
 /// For each length of a key, the first bytes that a key of [`ROLES`] has, as
 /// bits of the byte's low six: most keys of a line are told apart by this.
-const STARTS: [u64; 16] = {
-    let mut starts = [0; 16];
+const STARTS: [u64; KEY_BYTES_MAX + 1] = {
+    let mut starts = [0; KEY_BYTES_MAX + 1];
     let mut index = 0;
     while index < ROLES.len() {
         let key = ROLES[index].0.as_bytes();
@@ -132,13 +193,40 @@ const STARTS: [u64; 16] = {
     starts
 };
 
+/// The places of [`ROLES`] in the order of their keys' lengths, and where each
+/// length begins in it: the rest is told apart by comparing a few keys.
+const BY_LENGTH: ([u8; ROLES.len()], [u8; KEY_BYTES_MAX + 2]) = {
+    let mut order = [0; ROLES.len()];
+    let mut from = [0; KEY_BYTES_MAX + 2];
+    let (mut length, mut next) = (0, 0);
+    while length <= KEY_BYTES_MAX {
+        from[length] = next as u8;
+        let mut index = 0;
+        while index < ROLES.len() {
+            if ROLES[index].0.len() == length {
+                order[next] = index as u8;
+                next += 1;
+            }
+            index += 1;
+        }
+        length += 1;
+    }
+    from[KEY_BYTES_MAX + 1] = next as u8;
+    (order, from)
+};
+
+const _: () = assert!(ROLES.len() <= u8::MAX as usize);
+
 /// What a key means, and its rank.
 pub(super) fn role(key: &str) -> Option<(Role, u8)> {
     let first = key.as_bytes().first()?;
     if STARTS.get(key.len())? & (1 << (first & 63)) == 0 {
         return None;
     }
-    ROLES.iter().find(|(name, ..)| *name == key).map(|(_, role, rank)| (*role, *rank))
+    let (order, from) = &BY_LENGTH;
+    let places = &order[usize::from(from[key.len()])..usize::from(from[key.len() + 1])];
+    let mut keys = places.iter().map(|place| &ROLES[usize::from(*place)]);
+    keys.find(|(name, ..)| *name == key).map(|(_, role, rank)| (*role, *rank))
 }
 
 #[cfg(test)]
@@ -150,7 +238,7 @@ mod tests {
         for (name, role_of, rank) in ROLES {
             assert_eq!(role(name), Some((role_of, rank)), "{name}");
         }
-        for name in ["", "messages", "tags", "service", "a key that is longer than any", "é"] {
+        for name in ["", "messages", "tags", "service", "a key that is longer than any of them", "é"] {
             assert_eq!(role(name), None, "{name}");
         }
     }

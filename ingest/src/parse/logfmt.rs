@@ -34,7 +34,7 @@ pub(super) fn scan(line: &[u8], fields: &mut Vec<Field>) -> Option<bool> {
     (fields.len() >= 2).then_some(limited)
 }
 
-fn is_key(byte: u8) -> bool {
+pub(super) fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/' | b'@' | b':') || byte >= 0x80
 }
 

@@ -59,7 +59,9 @@ fn number(line: &str, word: &Word, since_time: Option<usize>) -> Option<i16> {
     let number = severity::of_word(text)?;
     let is_upper = text.iter().all(u8::is_ascii_uppercase);
     let is_bracketed = matches!(before, Some(b'[' | b'(' | b'<' | b'|'))
-        && matches!(after, Some(b']' | b')' | b'>' | b'|' | b':' | b' '));
+        && matches!(after, Some(b']' | b')' | b'>' | b'|' | b':' | b' '))
+        // Apache: `[core:error]`.
+        || before == Some(&b':') && after == Some(&b']');
     let is_assigned = before == Some(&b'=')
         && ["level=", "lvl=", "severity="].iter().any(|key| line[..word.start].ends_with(key));
     let is_first =
@@ -166,6 +168,7 @@ mod tests {
         check("2024-01-02 15:04:05 \x1b[32m INFO\x1b[0m app: x", 9, "INFO");
         check("2024-01-02T15:04:05Z level=warn msg=two words", 13, "warn");
         check("2023/10/11 14:32:52 [crit] 7#7: x", 18, "crit");
+        check("[Wed Oct 11 14:32:52.123456 2023] [core:error] [pid 7] x", 17, "error");
     }
 
     #[test]

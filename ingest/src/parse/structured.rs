@@ -1,16 +1,18 @@
 //! Structured lines: which field fills which column.
 
-use weir_proto::wire::layout::{LineParts, Quoting};
+mod ids;
+mod thrown;
 
-use super::field::{Field, Kind, Role, role};
+use weir_proto::wire::layout::Quoting;
+
+use super::field::{Field, Kind, Role, Span, role};
 use super::shape::{Filling, Place};
 use super::time::{self, Reading, Spelling};
-use super::{LineParser, Row, escape, severity};
+use super::trace::Ids;
+use super::unstructured::push_thrown;
+use super::{Exact, LineParser, Row, ansi, escape, exception, recycle, severity, trace};
 use crate::columns::{Columns, TextColumn};
-
-/// Digits of a trace id and of a span id.
-const TRACE_ID_DIGITS: usize = 32;
-const SPAN_ID_DIGITS: usize = 16;
+use thrown::{Form, Split, Thrown};
 
 /// How the line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +27,11 @@ struct Roles<'a> {
     message: Choice<()>,
     severity: Choice<()>,
     time: Choice<Reading<'a>>,
-    trace_id: Choice<()>,
-    span_id: Choice<()>,
+    trace_id: Choice<&'a str>,
+    span_id: Choice<&'a str>,
+    parent: Choice<Ids<'a>>,
+    exception: Choice<Form>,
+    context: Choice<&'a str>,
 }
 
 /// The field with the lowest rank so far.
@@ -52,8 +57,27 @@ impl<T> Choice<T> {
     }
 
     fn is(&self, index: usize) -> bool {
-        self.0.as_ref().is_some_and(|(_, held, _)| *held == index)
+        self.of(index).is_some()
     }
+
+    /// What was read of the field, if it has the role.
+    fn of(&self, index: usize) -> Option<&T> {
+        self.0.as_ref().filter(|(_, held, _)| *held == index).map(|(.., value)| value)
+    }
+
+    fn value(&self) -> Option<&T> {
+        self.0.as_ref().map(|(.., value)| value)
+    }
+}
+
+/// Where the body comes from.
+enum Body {
+    /// There is no message: it is the line.
+    Line,
+    /// A part of the line, and whether it holds escapes.
+    Field(Span, bool),
+    /// The message before a trace.
+    Text(String),
 }
 
 impl LineParser {
@@ -63,74 +87,96 @@ impl LineParser {
         let roles = choose(&self.fields, text, row.line.observed_micros);
         let mut places: Vec<Place<'_>> = recycle(std::mem::take(&mut self.places));
         let mut has_escapes = false;
-        let (mut message, mut severity, mut trace_id, mut span_id) = (None, None, None, None);
-        let mut attributes = 0;
+        let (mut body, mut severity, mut thrown) = (Body::Line, None, None);
+        let (mut attributes, mut trace_entry) = (0, None);
         for (index, field) in self.fields.iter().enumerate() {
             if field.kind == Kind::Null {
                 continue;
             }
             has_escapes |= field.escaped;
+            let mut span = field.value;
+            let is_quoted = field.kind == Kind::Quoted;
             let filling = if roles.message.is(index) {
-                message = Some(field);
-                Filling::Body
+                if let Some(split) = roles.split(field, text) {
+                    let Split { before, trace, .. } = split;
+                    places.extend(before.map(|span| Place { span, filling: Filling::Body, is_quoted }));
+                    columns.attributes.keys.push(exception::STACKTRACE);
+                    push(&mut columns.attributes.values, trace.of(text), field.escaped);
+                    (span, body, thrown) = (trace, Body::Text(split.body), Some(split.thrown));
+                    attributes += 1;
+                    Filling::Attribute(attributes - 1)
+                } else {
+                    span = bare(field, text);
+                    body = Body::Field(span, field.escaped);
+                    Filling::Body
+                }
             } else if roles.severity.is(index) {
-                severity = Some(field);
+                span = bare(field, text);
+                severity = Some((span, field.escaped));
                 Filling::SeverityText
-            } else if roles.trace_id.is(index) {
-                trace_id = Some(field);
+            } else if roles.trace_id.of(index).is_some_and(|id| is_column(id, field)) {
                 Filling::TraceId
-            } else if roles.span_id.is(index) {
-                span_id = Some(field);
+            } else if roles.span_id.of(index).is_some_and(|id| is_column(id, field)) {
                 Filling::SpanId
             } else if let Some(spelling) = roles.spelled_time(index) {
                 Filling::Timestamp(spelling)
             } else {
-                push(&mut columns.attributes.keys, field.key.of(text), field.key_escaped);
+                if roles.exception.of(index) == Some(&Form::Trace) {
+                    // One name for all; the layout has the line's own.
+                    trace_entry = Some(columns.attributes.keys.len());
+                    columns.attributes.keys.push(exception::STACKTRACE);
+                } else {
+                    push(&mut columns.attributes.keys, field.key.of(text), field.key_escaped);
+                }
                 push(&mut columns.attributes.values, field.value.of(text), field.escaped);
                 attributes += 1;
                 Filling::Attribute(attributes - 1)
             };
-            places.push(Place { span: field.value, filling, is_quoted: field.kind == Kind::Quoted });
+            places.push(Place { span, filling, is_quoted });
         }
-        let reading = roles.time.0.as_ref().map(|(_, _, reading)| reading);
-        let instant = row.instant(reading);
+        let instant = row.instant(roles.time.value());
         match severity {
-            Some(field) => push(&mut columns.severity_text, field.value.of(text), field.escaped),
-            None => columns.severity_text.push_optional(None),
-        }
+            Some((span, is_escaped)) => push_bare(&mut columns.severity_text, span.of(text), is_escaped),
+            None => {
+                columns.severity_text.push_optional(None);
+                false
+            }
+        };
         let number = columns.severity_text.last().and_then(|text| severity::of_value(text.as_bytes()));
         columns.severity_number.push(number);
-        columns.trace_id.push_optional(trace_id.map(|field| field.value.of(text)));
-        columns.span_id.push_optional(span_id.map(|field| field.value.of(text)));
-        match message {
-            Some(field) => push(&mut columns.body, field.value.of(text), field.escaped),
-            None => columns.body.push(text),
+        roles.ids(&mut self.nested).push(columns);
+        let is_coloured = match &body {
+            Body::Line => {
+                columns.body.push(text);
+                false
+            }
+            Body::Field(span, is_escaped) => {
+                push_bare(&mut columns.body, span.of(text), *is_escaped || syntax == Syntax::Logfmt)
+            }
+            Body::Text(text) => {
+                columns.body.push(text);
+                false
+            }
+        };
+        let thrown = thrown.or_else(|| {
+            let trace = trace_entry.and_then(|entry| columns.attributes.values.get(entry));
+            Thrown::of_field(&roles.exception, &self.fields, text, trace, &mut self.nested)
+        });
+        if let Some(thrown) = thrown {
+            thrown.push(columns);
         }
-        let mut layout = None;
-        if message.is_some() && !row.keeps_bytes() {
-            let mut entries: Vec<(&str, &str)> = recycle(std::mem::take(&mut self.parts));
-            entries.extend(columns.attributes.open_entries());
-            let parts = LineParts {
-                body: columns.body.last().unwrap_or_default(),
-                severity_text: columns.severity_text.last(),
-                trace_id: columns.trace_id.last(),
-                span_id: columns.span_id.last(),
-                timestamp_micros: instant.micros,
-                timestamp_nanos: instant.nanos,
-                attributes: &entries,
-            };
+        // Without a message the body is the line already; without its colours it
+        // is no value that gives the line back.
+        let kept = if matches!(body, Body::Line) && !row.keeps_bytes() {
+            Exact::Body
+        } else if matches!(body, Body::Line) || is_coloured {
+            Exact::Bytes
+        } else {
             let quoting = if has_escapes { dialect(text, syntax) } else { Quoting::Json };
-            layout = self.layouts.find(text, &places, quoting, &parts);
-            self.parts = recycle(entries);
-        }
+            Exact::Layout(&places, quoting)
+        };
+        self.end_row(row, instant, &kept, columns);
         self.places = recycle(places);
-        // Without a message the body is the line already.
-        let is_body = message.is_none() && !row.keeps_bytes();
-        let keeps_bytes = layout.is_none() && !is_body;
-        columns.body_raw.push(keeps_bytes.then_some(row.line.text));
-        columns.layout_id.push(layout.map(|layout| layout.0));
-        columns.attributes.end_row();
-        columns.end_row(row.line, instant, row.flags);
     }
 }
 
@@ -138,8 +184,16 @@ impl<'a> Roles<'a> {
     /// The spelling of the time, if this field is it and it can be written
     /// again; otherwise the field stays an attribute.
     fn spelled_time(&self, index: usize) -> Option<Spelling<'a>> {
-        let (_, held, reading) = self.time.0.as_ref()?;
-        reading.spelling.filter(|_| *held == index)
+        self.time.of(index)?.spelling
+    }
+
+    /// The message in two, if it has an exception with its trace in it and no
+    /// field has one.
+    fn split(&self, message: &Field, text: &str) -> Option<Split> {
+        if !message.escaped || self.exception.0.is_some() {
+            return None;
+        }
+        Split::of(message.value, text)
     }
 }
 
@@ -149,7 +203,8 @@ fn choose<'a>(fields: &[Field], text: &'a str, observed_micros: i64) -> Roles<'a
         if field.key_escaped {
             continue;
         }
-        let Some((role, rank)) = role(field.key.of(text)) else { continue };
+        let key = field.key.of(text);
+        let Some((role, rank)) = role(key) else { continue };
         let value = field.value.of(text);
         let is_text = matches!(field.kind, Kind::Quoted | Kind::Word);
         let is_scalar = is_text || field.kind == Kind::Number;
@@ -160,23 +215,33 @@ fn choose<'a>(fields: &[Field], text: &'a str, observed_micros: i64) -> Roles<'a
                 roles.time.offer(rank, index, time::read_value(value, observed_micros));
             }
             Role::Time => {}
-            Role::TraceId => {
-                let is_id = is_text && is_id(value, TRACE_ID_DIGITS);
-                roles.trace_id.offer(rank, index, is_id.then_some(()));
+            Role::TraceId if is_text => roles.trace_id.offer(rank, index, ids::trace_id(key, value)),
+            Role::SpanId if is_text => {
+                roles.span_id.offer(rank, index, trace::is_span_id(value).then_some(value));
             }
-            Role::SpanId => {
-                let is_id = is_text && is_id(value, SPAN_ID_DIGITS);
-                roles.span_id.offer(rank, index, is_id.then_some(()));
-            }
+            Role::TraceParent if is_text => roles.parent.offer(rank, index, trace::parent(value)),
+            Role::TraceId | Role::SpanId | Role::TraceParent => {}
+            Role::Exception => roles.exception.offer(rank, index, Form::of(field, text)),
+            Role::Context => roles.context.offer(rank, index, ids::context(field, text)),
         }
     }
     roles
 }
 
-/// Lower-case digits, not all zero: the columns are compared as text.
-fn is_id(value: &str, digits: usize) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
-    value.len() == digits && value.bytes().all(is_digit) && value.bytes().any(|byte| byte != b'0')
+/// True when the id is all of the field's value and written as the column has
+/// it; otherwise the field stays an attribute beside the column.
+fn is_column(id: &str, field: &Field) -> bool {
+    id.len() == field.value.len() && trace::is_lower(id)
+}
+
+/// The field's value without colours around it.
+fn bare(field: &Field, text: &str) -> Span {
+    if field.kind != Kind::Quoted {
+        return field.value;
+    }
+    let start = field.value.range().start;
+    let bare = ansi::bare(field.value.of(text));
+    Span::new(start + bare.start, start + bare.end)
 }
 
 /// Which escaping the writer of this line used, by what it escaped. A wrong
@@ -203,7 +268,7 @@ fn dialect(line: &str, syntax: Syntax) -> Quoting {
     guess
 }
 
-fn push(column: &mut TextColumn, value: &str, is_escaped: bool) {
+pub(super) fn push(column: &mut TextColumn, value: &str, is_escaped: bool) {
     if is_escaped {
         column.push_with(|text| escape::undo(value, text));
     } else {
@@ -211,9 +276,23 @@ fn push(column: &mut TextColumn, value: &str, is_escaped: bool) {
     }
 }
 
-/// Empties a list and keeps its allocation for entries of another lifetime:
-/// collecting in place reuses it.
-fn recycle<A, B>(mut list: Vec<A>) -> Vec<B> {
-    list.clear();
-    list.into_iter().map(|_| unreachable!("the list is empty")).collect()
+/// Appends a value without the colours within it. True: there were some.
+fn push_bare(column: &mut TextColumn, value: &str, may_be_coloured: bool) -> bool {
+    if !may_be_coloured {
+        column.push(value);
+        return false;
+    }
+    let mut is_coloured = false;
+    column.push_with(|text| {
+        let start = text.len();
+        escape::undo(value, text);
+        let bare = ansi::strip(&text[start..]);
+        if bare.len() < text.len() - start {
+            let bare = bare.into_owned();
+            text.truncate(start);
+            text.push_str(&bare);
+            is_coloured = true;
+        }
+    });
+    is_coloured
 }

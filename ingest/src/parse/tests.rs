@@ -1,3 +1,6 @@
+mod exceptions;
+mod formats;
+
 use std::collections::BTreeMap;
 
 use arrow_array::cast::AsArray;
@@ -189,7 +192,7 @@ fn lines_become_columns() {
     // logfmt.
     check(r#"msg="two words" a=1 b="" c="#, Layout, "two words", &[("a", "1"), ("b", ""), ("c", "")]);
     check(r#"msg=one  a="x\"y\n""#, Layout, "one", &[("a", "x\"y\n")]);
-    check(r#"msg="\x1b[0m" a=1"#, Layout, "\u{1b}[0m", &[("a", "1")]);
+    check(r#"msg="\x1f[0m" a=1"#, Layout, "\u{1f}[0m", &[("a", "1")]);
     check(r#"msg="\q" a=1"#, Raw, "\\q", &[("a", "1")]);
     check("a=1 b=2", Body, "a=1 b=2", &[("a", "1"), ("b", "2")]);
 }
@@ -295,6 +298,13 @@ fn a_parser_by_name_keeps_to_its_syntax() {
     assert_eq!(body("logfmt", json).as_deref(), Some(json));
     assert_eq!(body("plain", json).as_deref(), Some(json));
     assert_eq!(body("from the future", json).as_deref(), Some("x"));
+    let klog = "I0310 10:11:12.123456       1 a.go:3] x";
+    assert_eq!(body("klog", klog).as_deref(), Some("x"));
+    assert_eq!(body("nginx", klog).as_deref(), Some(klog));
+    for name in weir_proto::model::parser::NAMES {
+        let is_auto = name == weir_proto::model::parser::AUTO;
+        assert_eq!(Parser::of_name(name) == Parser::Auto, is_auto, "{name}");
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod tests;
 use weir_proto::model::flags;
 use weir_proto::wire::layout::{TimeFormat, zone_minutes};
 
-pub(super) use plain::read_start;
+pub(super) use plain::{common_log as read_access, ctime as read_ctime, klog as read_klog, read_start};
 
 use calendar::{Date, TimeOfDay};
 
@@ -89,7 +89,7 @@ pub(super) fn read_value(value: &str, observed_micros: i64) -> Option<Reading<'_
 /// ISO 8601 and its relatives: `2026-01-02T03:04:05.678+02:00`, with `/` in the
 /// date, with `T`, a space, `_` or `-` before the time, with `.` or `,` before
 /// the fraction, with or without a zone.
-fn iso(text: &str) -> Option<Reading<'_>> {
+pub(super) fn iso(text: &str) -> Option<Reading<'_>> {
     let bytes = text.as_bytes();
     let head: &[u8; 19] = bytes.first_chunk()?;
     let [y1, y2, y3, y4, dash, m1, m2, dash2, d1, d2, separator, time @ ..] = head;

@@ -30,11 +30,25 @@ impl Ids<'_> {
     pub(super) fn push(self, columns: &mut Columns) {
         for (id, column) in [(self.trace_id, &mut columns.trace_id), (self.span_id, &mut columns.span_id)] {
             match id {
-                Some(id) => column.push_with(|text| text.extend(id.chars().map(|c| c.to_ascii_lowercase()))),
-                None => column.push_optional(None),
+                Some(id) if !is_lower(id) => {
+                    column.push_with(|text| text.extend(id.chars().map(|digit| digit.to_ascii_lowercase())));
+                }
+                id => column.push_optional(id),
             }
         }
     }
+}
+
+/// The trace id that a field's value is, or ends with, as Google's names of
+/// traces do: `projects/shop/traces/4bf9...`.
+pub(super) fn trace_id(value: &str) -> Option<&str> {
+    let id = value.rsplit_once("/traces/").map_or(value, |(_, id)| id);
+    is_trace_id(id).then_some(id)
+}
+
+/// Digits as the columns have them: in lower case.
+pub(super) fn is_lower(id: &str) -> bool {
+    !id.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 pub(super) fn is_trace_id(value: &str) -> bool {

@@ -10,7 +10,7 @@ pub struct Source {
     /// OpenTelemetry resource attributes that the agent added, sorted by key:
     /// `service.name`, `log.file.path`, `k8s.pod.uid`, ...
     pub resource: Vec<(String, String)>,
-    /// The parser chosen for its lines: `auto`, `json`, `logfmt`, `plain`.
+    /// The parser chosen for its lines, one of [`parser::NAMES`].
     pub parser: String,
     /// Rows whose severity number is known and lower are left out; none: all
     /// are kept.
@@ -33,6 +33,18 @@ pub struct Drop {
     pub count: u64,
     /// One of [`drop_reason`].
     pub reason: String,
+}
+
+/// Names of what a source's lines are taken for.
+pub mod parser {
+    /// Told apart by its shape, line by line.
+    pub const AUTO: &str = "auto";
+
+    /// Every name that is known. What does not have the shape of its parser is
+    /// plain text; a name that is not known here is taken for [`AUTO`], so that
+    /// an agent may be newer than what reads its batches.
+    pub const NAMES: [&str; 11] =
+        [AUTO, "json", "logfmt", "klog", "glog", "nginx", "apache", "envoy", "istio", "plain", "none"];
 }
 
 /// Why bytes did not become rows. These words stand in `weir.gaps.reason` and

@@ -13,7 +13,7 @@ const TOKENS_BEFORE: usize = 3;
 
 /// Looks for a time at the beginning of a line: at once, in brackets, or behind
 /// a few words. The answer's length counts from the start of the line.
-pub(in crate::parse) fn read_start(line: &str, observed_micros: i64) -> Option<Reading<'_>> {
+pub(in super::super) fn read_start(line: &str, observed_micros: i64) -> Option<Reading<'_>> {
     let bytes = line.as_bytes();
     let mut start = priority(bytes);
     for token in 0..=TOKENS_BEFORE {
@@ -133,9 +133,14 @@ fn month_day(text: &str, observed_micros: i64) -> Option<Reading<'_>> {
     yearless(month, day, time, text, 14, observed_micros)
 }
 
-/// `I0102 15:04:05.000000`, as klog prints; the letter is the severity.
-fn klog(text: &str, observed_micros: i64) -> Option<Reading<'_>> {
+/// `I0102 15:04:05.000000`, as klog prints; the letter is the severity. glog's
+/// newer releases write the year, too: `I20230102 15:04:05.000000`.
+pub(in super::super) fn klog(text: &str, observed_micros: i64) -> Option<Reading<'_>> {
     let bytes = text.as_bytes();
+    if bytes.get(5).is_some_and(u8::is_ascii_digit) {
+        let reading = compact(text.get(1..)?)?;
+        return Some(Reading { length: 1 + reading.length, ..reading });
+    }
     let [_, m1, m2, d1, d2, b' ', time @ ..] = bytes.first_chunk::<14>()? else { return None };
     let (month, day) = (number(&[*m1, *m2])?, number(&[*d1, *d2])?);
     yearless(month, day, time, text, 14, observed_micros)
@@ -159,7 +164,7 @@ fn syslog(text: &str, observed_micros: i64) -> Option<Reading<'_>> {
 }
 
 /// `Sun Dec 04 04:47:44 2005`, also with a fraction or a zone before the year.
-fn ctime(text: &str) -> Option<Reading<'_>> {
+pub(in super::super) fn ctime(text: &str) -> Option<Reading<'_>> {
     let bytes = text.as_bytes();
     weekday(bytes.get(..3)?)?;
     let month = month(bytes.get(4..7)?)?;
@@ -190,7 +195,7 @@ fn http(text: &str) -> Option<Reading<'_>> {
 }
 
 /// `10/Oct/2000:13:55:36 -0700`, as access logs have it.
-fn common_log(text: &str) -> Option<Reading<'_>> {
+pub(in super::super) fn common_log(text: &str) -> Option<Reading<'_>> {
     let bytes = text.as_bytes();
     let [d1, d2, b'/', m @ .., b'/', y1, y2, y3, y4, b':'] = bytes.get(..12)? else { return None };
     let date =
