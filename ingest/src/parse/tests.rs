@@ -1,3 +1,4 @@
+mod damage;
 mod exceptions;
 mod formats;
 
@@ -130,7 +131,7 @@ impl Parsed {
 }
 
 /// How the exact line is kept.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Kept {
     Body,
     Layout,
