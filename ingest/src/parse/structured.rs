@@ -12,7 +12,7 @@ use super::trace::Ids;
 use super::unstructured::push_thrown;
 use super::{Exact, LineParser, Row, ansi, escape, exception, recycle, severity, trace};
 use crate::columns::{Columns, TextColumn};
-use thrown::{Form, Split, Thrown};
+use thrown::{Form, Object, Split, Thrown};
 
 /// How the line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl LineParser {
         let mut places: Vec<Place<'_>> = recycle(std::mem::take(&mut self.places));
         let mut has_escapes = false;
         let (mut body, mut severity, mut thrown) = (Body::Line, None, None);
-        let (mut attributes, mut trace_entry) = (0, None);
+        let (mut attributes, mut trace_entry) = (0u32, None);
         for (index, field) in self.fields.iter().enumerate() {
             if field.kind == Kind::Null {
                 continue;
@@ -120,6 +120,13 @@ impl LineParser {
                 Filling::SpanId
             } else if let Some(spelling) = roles.spelled_time(index) {
                 Filling::Timestamp(spelling)
+            } else if roles.exception.of(index) == Some(&Form::Object)
+                && let Some(object) = Object::of(field, text, &mut self.nested)
+            {
+                object.push(&mut attributes, &mut places, columns);
+                has_escapes = true;
+                thrown = Some(object.thrown());
+                continue;
             } else {
                 if roles.exception.of(index) == Some(&Form::Trace) {
                     // One name for all; the layout has the line's own.
@@ -160,7 +167,7 @@ impl LineParser {
         };
         let thrown = thrown.or_else(|| {
             let trace = trace_entry.and_then(|entry| columns.attributes.values.get(entry));
-            Thrown::of_field(&roles.exception, &self.fields, text, trace, &mut self.nested)
+            Thrown::of_field(&roles.exception, &self.fields, text, trace)
         });
         if let Some(thrown) = thrown {
             thrown.push(columns);

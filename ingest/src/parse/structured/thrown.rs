@@ -2,8 +2,9 @@
 //! has type, message and trace, or a message with a trace in it.
 
 use super::super::field::{Field, Kind, Span};
+use super::super::shape::{Filling, Place};
 use super::super::{escape, exception, json};
-use super::{Choice, push_thrown};
+use super::{Choice, push, push_thrown};
 use crate::columns::Columns;
 
 /// What a field that is named for an exception holds.
@@ -36,8 +37,6 @@ impl Form {
 pub(super) struct Thrown {
     kind: Option<String>,
     message: Option<String>,
-    /// Where no attribute is the trace already.
-    trace: Option<String>,
 }
 
 /// Names under which loggers write what was thrown into an object.
@@ -57,7 +56,6 @@ impl Thrown {
         fields: &[Field],
         text: &str,
         trace: Option<&str>,
-        nested: &mut Vec<Field>,
     ) -> Option<Self> {
         let (_, index, form) = choice.0.as_ref()?;
         let value = fields.get(*index)?.value.of(text);
@@ -70,37 +68,83 @@ impl Thrown {
             }),
             Form::Name => {
                 let (kind, message) = exception::named(value)?;
-                Some(Self { kind: Some(kind.into()), message: message.map(Into::into), trace: None })
+                Some(Self { kind: Some(kind.into()), message: message.map(Into::into) })
             }
-            Form::Object => Self::of_object(value, nested),
+            // Said by the object itself, if it is one.
+            Form::Object => None,
         }
     }
 
     fn of_text(text: &str) -> Option<Self> {
         let found = exception::find(text)?;
-        Some(Self { kind: found.kind.map(Into::into), message: found.message.map(Into::into), trace: None })
-    }
-
-    fn of_object(object: &str, nested: &mut Vec<Field>) -> Option<Self> {
-        json::scan(object.as_bytes(), nested).ok()?;
-        let value = |names: &[&str]| {
-            let is_named =
-                |field: &&Field| field.kind == Kind::Quoted && names.contains(&field.key.of(object));
-            nested.iter().find(is_named).map(|field| unescaped(field, object))
-        };
-        let trace = value(&TRACES).filter(|trace| trace.contains('\n'))?;
-        let found = Self::of_text(&trace).unwrap_or_default();
-        let kind = value(&KINDS).or(found.kind);
-        let message = value(&MESSAGES).or(found.message);
-        Some(Self { kind, message, trace: Some(trace) })
+        Some(Self { kind: found.kind.map(Into::into), message: found.message.map(Into::into) })
     }
 
     pub(super) fn push(&self, columns: &mut Columns) {
-        if let Some(trace) = &self.trace {
-            columns.attributes.keys.push(exception::STACKTRACE);
-            columns.attributes.values.push(trace);
-        }
         push_thrown(self.kind.as_deref(), self.message.as_deref(), columns);
+    }
+}
+
+/// An object with a trace: its fields stand in the line's place of it, so that the
+/// trace is stored once and under its own name.
+pub(super) struct Object<'a> {
+    field: &'a Field,
+    line: &'a str,
+    fields: &'a [Field],
+    trace: usize,
+}
+
+impl<'a> Object<'a> {
+    /// Lists the fields of an object; none when it has no trace, or too much.
+    pub(super) fn of(field: &'a Field, line: &'a str, nested: &'a mut Vec<Field>) -> Option<Self> {
+        let object = field.value.of(line);
+        if json::scan(object.as_bytes(), nested).ok()? {
+            return None;
+        }
+        let is_trace = |field: &Field| {
+            let is_text = field.kind == Kind::Quoted && field.escaped;
+            is_text && TRACES.contains(&field.key.of(object)) && field.value.of(object).contains("\\n")
+        };
+        let trace = nested.iter().position(is_trace)?;
+        Some(Self { field, line, fields: nested, trace })
+    }
+
+    /// Appends the fields as attributes; `entries` counts those of the row.
+    pub(super) fn push<'b>(&self, entries: &mut u32, places: &mut Vec<Place<'b>>, columns: &mut Columns) {
+        let object = self.field.value.of(self.line);
+        let start = self.field.value.range().start;
+        for (index, field) in self.fields.iter().enumerate() {
+            if field.kind == Kind::Null {
+                continue;
+            }
+            if index == self.trace {
+                columns.attributes.keys.push(exception::STACKTRACE);
+            } else {
+                columns.attributes.keys.push_with(|key| {
+                    escape::undo(self.field.key.of(self.line), key);
+                    key.push('.');
+                    escape::undo(field.key.of(object), key);
+                });
+            }
+            push(&mut columns.attributes.values, field.value.of(object), field.escaped);
+            let value = field.value.range();
+            let span = Span::new(start + value.start, start + value.end);
+            let filling = Filling::Attribute(*entries);
+            places.push(Place { span, filling, is_quoted: field.kind == Kind::Quoted });
+            *entries += 1;
+        }
+    }
+
+    /// What it says was thrown.
+    pub(super) fn thrown(&self) -> Thrown {
+        let object = self.field.value.of(self.line);
+        let value = |names: &[&str]| {
+            let is_named =
+                |field: &&Field| field.kind == Kind::Quoted && names.contains(&field.key.of(object));
+            self.fields.iter().find(is_named).map(|field| unescaped(field, object))
+        };
+        let found = Thrown::of_text(&unescaped(&self.fields[self.trace], object)).unwrap_or_default();
+        Thrown { kind: value(&KINDS).or(found.kind), message: value(&MESSAGES).or(found.message) }
     }
 }
 
@@ -122,8 +166,7 @@ impl Split {
         let mut text = String::with_capacity(escaped.len());
         escape::undo(escaped, &mut text);
         let found = exception::find(&text)?;
-        let thrown =
-            Thrown { kind: found.kind.map(Into::into), message: found.message.map(Into::into), trace: None };
+        let thrown = Thrown { kind: found.kind.map(Into::into), message: found.message.map(Into::into) };
         let before = text[..found.start].trim_end_matches(['\n', '\r']);
         if before.trim().is_empty() {
             let body = text[found.head].trim_end().to_owned();
@@ -131,7 +174,10 @@ impl Split {
         }
         let start = value.range().start;
         let lines = |text: &str| memchr::memchr_iter(b'\n', text.as_bytes()).count();
-        let (end, _) = line_end(escaped, lines(before))?;
+        let (mut end, _) = line_end(escaped, lines(before))?;
+        if escaped[..end].ends_with("\\r") && !escaped[..end].ends_with("\\\\r") {
+            end -= "\\r".len();
+        }
         let (_, from) = line_end(escaped, lines(&text[..found.start]).checked_sub(1)?)?;
         let mut body = String::with_capacity(end);
         escape::undo(&escaped[..end], &mut body);

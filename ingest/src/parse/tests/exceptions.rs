@@ -108,14 +108,31 @@ fn traces_in_structured_lines() {
         "x",
         &[("error", "no stock"), (TRACE, "main.f\n\t/app/main.go:11"), (MESSAGE, "no stock")],
     );
-    // pino and others have an object.
-    let object = format!(r#"{{"type":"TypeError","message":"boom","stack":"{stack}"}}"#);
+    // pino and others have an object: its fields stand for it, the trace among them.
     check(
-        &format!(r#"{{"msg":"x","err":{object}}}"#),
+        &format!(
+            r#"{{"msg":"x","err":{{ "type":"TypeError", "code":5,"a":null,"message":"\"boom\"","stack":"{stack}"}},"b":2}}"#
+        ),
         Kept::Layout,
         "x",
-        &[("err", &object), (TRACE, text), (TYPE, "TypeError"), (MESSAGE, "boom")],
+        &[
+            ("err.type", "TypeError"),
+            ("err.code", "5"),
+            ("err.message", "\"boom\""),
+            (TRACE, text),
+            ("b", "2"),
+            (TYPE, "TypeError"),
+            (MESSAGE, "\"boom\""),
+        ],
     );
+    check(
+        &format!(r#"{{"msg":"x","exception":{{"stack_trace":"{stack}"}}}}"#),
+        Kept::Layout,
+        "x",
+        &[(TRACE, text), (TYPE, "Error"), (MESSAGE, "boom")],
+    );
+    let frames = r#"{"class":"E","trace":["a","b"]}"#;
+    check(&format!(r#"{{"msg":"x","exception":{frames}}}"#), Kept::Layout, "x", &[("exception", frames)]);
     // Type and message alone; and fields that are only named alike.
     check(
         r#"{"msg":"x","exception":"java.io.IOException: no"}"#,
@@ -134,6 +151,8 @@ fn a_trace_in_a_message() {
     let expected = [trace[0], ("n", "1"), trace[1], trace[2]];
     check(r#"{"msg":"no \"stock\"\nx.Error: y\n\tat a(b)","n":1}"#, Kept::Layout, "no \"stock\"", &expected);
     check(r#"{"msg":"a\nb\n\n\nx.Error: y\n\tat a(b)","n":1}"#, Kept::Layout, "a\nb", &expected);
+    check(r#"{"msg":"a\r\nx.Error: y\n\tat a(b)","n":1}"#, Kept::Layout, "a", &expected);
+    check(r#"{"msg":"a\\r\nx.Error: y\n\tat a(b)","n":1}"#, Kept::Layout, "a\\r", &expected);
     check(r#"{"msg":"x.Error: y\n\tat a(b)","n":1}"#, Kept::Layout, "x.Error: y", &expected);
     check("msg=\"a\\nx.Error: y\\n\\tat a(b)\" n=1", Kept::Layout, "a", &expected);
     // Not escaped as any layout does it: the bytes stay.
