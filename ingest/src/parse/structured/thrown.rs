@@ -22,7 +22,12 @@ impl Form {
     pub(super) fn of(field: &Field, text: &str) -> Option<Self> {
         let value = field.value.of(text);
         match field.kind {
-            Kind::Quoted if field.escaped && value.contains("\\n") => Some(Self::Trace),
+            Kind::Quoted if field.escaped && value.contains("\\n") => {
+                // What is only called an error may be any text.
+                let key = field.key.of(text);
+                let is_called = key.contains("tack") || key.contains("race");
+                (is_called || exception::find(&unescaped(field, text)).is_some()).then_some(Self::Trace)
+            }
             Kind::Quoted if !field.escaped && exception::named(value).is_some() => Some(Self::Name),
             Kind::Other if value.starts_with('{') && (value.contains("tack") || value.contains("race")) => {
                 Some(Self::Object)

@@ -140,6 +140,7 @@ fn traces_in_structured_lines() {
         "x",
         &[("exception", "java.io.IOException: no"), (TYPE, "java.io.IOException"), (MESSAGE, "no")],
     );
+    check(r#"{"msg":"x","error":"two\nlines"}"#, Kept::Layout, "x", &[("error", "two\nlines")]);
     check(r#"{"msg":"x","error":"no stock"}"#, Kept::Layout, "x", &[("error", "no stock")]);
     check(r#"{"msg":"x","exception":true}"#, Kept::Layout, "x", &[("exception", "true")]);
     check(r#"{"msg":"x","error":{"code":5}}"#, Kept::Layout, "x", &[("error", r#"{"code":5}"#)]);
