@@ -12,6 +12,7 @@
 mod archive;
 mod copies;
 mod hold;
+mod change;
 mod keep;
 mod queue;
 mod scan;
@@ -22,6 +23,7 @@ mod tests;
 
 use archive::Archives;
 use hold::{Rest, Resting};
+pub(crate) use change::Change;
 use keep::Stall;
 use queue::Queue;
 pub(crate) use queue::Urgency;
@@ -118,6 +120,10 @@ pub(crate) struct Reader {
     /// A wished-for scan may not come before.
     scan_from: Duration,
     scan_wished: bool,
+    /// Those before a change: the next scan tells what is meant no longer.
+    patterns_before: Option<Patterns>,
+    /// When files that no pattern means are looked for next.
+    next_dismissed_look: Duration,
     batch_since: Option<Duration>,
     last_batch: Duration,
     last_save: Duration,
@@ -205,6 +211,8 @@ impl Reader {
             next_scan: Duration::ZERO,
             scan_from: Duration::ZERO,
             scan_wished: false,
+            patterns_before: None,
+            next_dismissed_look: Duration::ZERO,
             batch_since: None,
             last_batch: Duration::ZERO,
             last_save: Duration::ZERO,

@@ -6,6 +6,7 @@ use axum::body::Body;
 use weir_proto::DecodeError;
 use weir_proto::model::{Signal, drop_reason};
 use weir_proto::wire::Decoded;
+use weir_proto::wire::batch::LineBatch;
 use weir_runtime::Clock;
 
 use super::ReceiveConfig;
@@ -13,7 +14,7 @@ use super::SpoolStatus;
 use super::body::{Memory, Wire};
 use super::metric::Received;
 use super::refusal::Refusal;
-use super::spool::{self, Backlog, Queue};
+use super::spool::{self, Backlog, Content, Queue};
 use crate::Share;
 
 /// Lets requests in, while the spools have room and the memory suffices.
@@ -122,13 +123,27 @@ impl Door {
         let verdict = Verdict { rejected, message: decoded.message.clone() };
         if decoded.rows() > 0 {
             let queue = self.inlet(signal).queue().ok_or_else(Refusal::stopping)?;
-            spool::store(&queue, decoded).await?;
+            spool::store(&queue, Content::Rows(decoded)).await?;
         }
         self.received.taken(signal, accepted, rejected);
         if sampled > 0 {
             self.received.dropped(signal, drop_reason::SAMPLED, sampled);
         }
         Ok(verdict)
+    }
+
+    /// The same for lines, which become rows only where they are parsed.
+    pub(super) async fn take_lines(
+        &self,
+        decode: impl FnOnce() -> Result<LineBatch, Refusal> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let decoding = tokio::task::spawn_blocking(decode).await;
+        let batch = decoding.map_err(|ended| undecoded(&ended))??;
+        let lines = batch.len() as u64;
+        let queue = self.inlet(Signal::Logs).queue().ok_or_else(Refusal::stopping)?;
+        spool::store(&queue, Content::Lines(batch)).await?;
+        self.received.taken(Signal::Logs, lines, 0);
+        Ok(())
     }
 
     /// How each signal stands.
