@@ -70,7 +70,7 @@ enum Command {
     /// Check a configuration file without starting anything.
     #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
     Validate {
-        /// The file.
+        /// The file, or a directory of *.yaml.
         file: PathBuf,
     },
     /// Run everything on a temporary directory with a simulated shop as workload.

@@ -27,7 +27,9 @@ pub(crate) struct Allowed {
 
 /// Looks at everything.
 pub(crate) async fn examine(config: &Config, allowed: Allowed) -> Report {
-    let mut findings = Vec::new();
+    let user = rustix::process::geteuid().as_raw();
+    let version = format!("weir {}, asked by user {user}", env!("CARGO_PKG_VERSION"));
+    let mut findings = vec![Finding::ok("version", version)];
     let blocking = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || {

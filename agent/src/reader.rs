@@ -10,9 +10,9 @@
 //! answer, nothing more is read. The files are the buffer; they stay open.
 
 mod archive;
+mod change;
 mod copies;
 mod hold;
-mod change;
 mod keep;
 mod queue;
 mod scan;
@@ -22,8 +22,8 @@ mod unfinished;
 mod tests;
 
 use archive::Archives;
-use hold::{Rest, Resting};
 pub(crate) use change::Change;
+use hold::{Rest, Resting};
 use keep::Stall;
 use queue::Queue;
 pub(crate) use queue::Urgency;

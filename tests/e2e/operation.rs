@@ -118,7 +118,7 @@ fn the_doctor_sees_kafka_its_topics_and_its_clock() {
     let data = scratch.data();
     let text = format!(
         "data: {}\nlisten: 127.0.0.1:0\naliases: []\nagent: {{ tail: ['{}', '/no/such.log'] }}\n\
-         log: {{ kafka: {{ brokers: '{}, 127.0.0.1:1' }} }}\n",
+         log: {{ kafka: {{ brokers: '{},127.0.0.1:1' }} }}\n",
         data.display(),
         scratch.tail(),
         kafka.brokers()

@@ -1,7 +1,7 @@
 //! The reader on real files, with a clock and an event log of its own.
 
-mod copies;
 mod change;
+mod copies;
 mod crash;
 mod gone;
 mod hold;

@@ -6,12 +6,12 @@ use axum::body::Body;
 use weir_proto::DecodeError;
 use weir_proto::model::{Signal, drop_reason};
 use weir_proto::wire::Decoded;
-use weir_proto::wire::batch::LineBatch;
 use weir_runtime::Clock;
 
 use super::ReceiveConfig;
 use super::SpoolStatus;
 use super::body::{Memory, Wire};
+use super::lines::Lines;
 use super::metric::Received;
 use super::refusal::Refusal;
 use super::spool::{self, Backlog, Content, Queue};
@@ -135,14 +135,14 @@ impl Door {
     /// The same for lines, which become rows only where they are parsed.
     pub(super) async fn take_lines(
         &self,
-        decode: impl FnOnce() -> Result<LineBatch, Refusal> + Send + 'static,
+        decode: impl FnOnce() -> Result<Lines, Refusal> + Send + 'static,
     ) -> Result<(), Refusal> {
         let decoding = tokio::task::spawn_blocking(decode).await;
-        let batch = decoding.map_err(|ended| undecoded(&ended))??;
-        let lines = batch.len() as u64;
+        let lines = decoding.map_err(|ended| undecoded(&ended))??;
+        let count = lines.count();
         let queue = self.inlet(Signal::Logs).queue().ok_or_else(Refusal::stopping)?;
-        spool::store(&queue, Content::Lines(batch)).await?;
-        self.received.taken(Signal::Logs, lines, 0);
+        spool::store(&queue, Content::Lines(lines)).await?;
+        self.received.taken(Signal::Logs, count, 0);
         Ok(())
     }
 

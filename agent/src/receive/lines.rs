@@ -38,6 +38,13 @@ const DROPS_MAX: usize = 4 * 1024;
 /// What the agent knows better than its clients, or as well.
 const ADDED: [&str; 3] = ["host.name", "k8s.cluster.name", "k8s.node.name"];
 
+/// Lines that were taken, on their way into the spool.
+#[derive(Debug)]
+pub(super) struct Lines {
+    sources: Vec<Source>,
+    builder: LineBatchBuilder,
+}
+
 /// The route.
 pub(super) fn routes(door: &Arc<Door>) -> Router {
     let take = |State(door): State<Arc<Door>>, request: Request| async move {
@@ -61,7 +68,7 @@ async fn take(door: &Door, request: Request) -> Result<(), Refusal> {
     door.take_lines(move || {
         let batch = LineBatch::decode(&headers, &body).map_err(refusal)?;
         check(&batch)?;
-        Ok(batch)
+        Ok(Lines::of(&batch))
     })
     .await?;
     drop(wire.memory);
@@ -114,29 +121,45 @@ fn check(batch: &LineBatch) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The message as one of this agent's lane. `own` is the spool as a source: its
-/// numbers have no hole where lines stand between rows.
-pub(super) fn readdressed(header: &BatchHeader, own: Source, batch: &LineBatch) -> EncodedBatch {
-    let mut sources: Vec<_> = batch.sources.iter().map(|source| attributed(source, &own)).collect();
-    sources.push(own);
-    let mut builder = LineBatchBuilder::new();
-    for line in batch.lines() {
-        builder.push(NewLine {
-            source: line.source,
-            start: line.range.start,
-            end: line.range.end,
-            observed_micros: line.observed_micros,
-            timestamp_nanos: line.timestamp_nanos,
-            flags: line.flags,
-            line: line.text,
-        });
+impl Lines {
+    /// Copies what a message holds. Whatever is to be done to the text of a line
+    /// before it reaches the disk is done here.
+    fn of(batch: &LineBatch) -> Self {
+        let mut builder = LineBatchBuilder::new();
+        for line in batch.lines() {
+            builder.push(NewLine {
+                source: line.source,
+                start: line.range.start,
+                end: line.range.end,
+                observed_micros: line.observed_micros,
+                timestamp_nanos: line.timestamp_nanos,
+                flags: line.flags,
+                line: line.text,
+            });
+        }
+        Self { sources: batch.sources.clone(), builder }
     }
-    builder.finish(header, &sources)
+
+    /// How many.
+    pub(super) fn count(&self) -> u64 {
+        self.builder.rows() as u64
+    }
+
+    /// The message of this agent's lane. `own` is the spool as a source: its
+    /// numbers have no hole where lines stand between rows.
+    pub(super) fn into_message(mut self, header: &BatchHeader, own: Source) -> EncodedBatch {
+        for source in &mut self.sources {
+            attribute(source, &own);
+        }
+        self.sources.push(own);
+        self.builder.finish(header, &self.sources)
+    }
 }
 
-/// A client's source, with what the agent knows of this host.
-fn attributed(source: &Source, own: &Source) -> Source {
-    let mut resource = source.resource.clone();
+/// Says of a client's source what the agent knows of this host.
+fn attribute(source: &mut Source, own: &Source) {
+    source.id = source.id.of_client();
+    let resource = &mut source.resource;
     for (key, value) in own.resource.iter().filter(|(key, _)| ADDED.contains(&key.as_str())) {
         if !resource.iter().any(|(held, _)| held == key) {
             resource.push((key.clone(), value.clone()));
@@ -144,5 +167,4 @@ fn attributed(source: &Source, own: &Source) -> Source {
     }
     resource.sort();
     resource.dedup_by(|later, earlier| later.0 == earlier.0);
-    Source { id: source.id.of_client(), resource, ..source.clone() }
 }

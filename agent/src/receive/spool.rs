@@ -15,13 +15,13 @@ use tokio::sync::{mpsc, oneshot};
 use weir_proto::DecodeError;
 use weir_proto::limit::{BATCH_BYTES, ROWS_PER_RECORD_BITS};
 use weir_proto::model::{AgentId, ByteRange, Source, TenantId};
-use weir_proto::wire::batch::{EncodedBatch, LineBatch};
+use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
 use weir_runtime::Clock;
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
 
-use super::lines;
+use super::lines::Lines;
 use super::refusal::Refusal;
 use crate::StartError;
 use crate::send::Trouble;
@@ -45,7 +45,7 @@ pub(super) enum Content {
     /// Rows of tables, which are numbered here.
     Rows(Decoded),
     /// Lines, which are numbered by their sender: by their place in its source.
-    Lines(LineBatch),
+    Lines(Lines),
 }
 
 /// The way to a writer.
@@ -186,7 +186,7 @@ impl Numbering {
         }
         for batch in lines {
             let own = self.source(next + batches.len() as u64);
-            batches.push(lines::readdressed(&header, own, &batch));
+            batches.push(batch.into_message(&header, own));
         }
         Ok(batches)
     }

@@ -73,8 +73,10 @@ impl Texts {
     where
         T: Serialize + DeserializeOwned + Default,
     {
-        if let [(path, text)] = &self.files[..] {
-            return file::parse(path, text);
+        match &self.files[..] {
+            [] => return Ok(T::default()),
+            [(path, text)] => return file::parse(path, text),
+            _ => {}
         }
         let mut tree = serde_json::to_value(T::default()).map_err(ConfigError::Shape)?;
         for (path, text) in &self.files {
