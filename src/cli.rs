@@ -1,5 +1,6 @@
 //! Commands and flags. What they mean is in [`crate::command`].
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,6 +49,19 @@ enum Command {
         before_help = "Example:\n  weir top\n  weir top --by namespace --sort lag\n  weir top --once --json --url http://127.0.0.1:9701"
     )]
     Top(TopArgs),
+    /// Send the lines of standard input.
+    #[command(
+        before_help = "Example:\n  make 2>&1 | weir ship --service build\n  journalctl -f -o cat | weir ship --service journal --url http://127.0.0.1:9701"
+    )]
+    Ship(ShipArgs),
+    /// Run a command, show its output as it is, and send it, too.
+    #[command(
+        before_help = "Example:\n  weir run -- ./nightly.sh --full\n  weir run --service api -- node server.js"
+    )]
+    Run(RunArgs),
+    /// Look for what keeps Weir from working here, and say what to do about it.
+    #[command(before_help = "Example:\n  weir doctor\n  weir doctor --config /etc/weir/weir.yaml --json")]
+    Doctor(DoctorArgs),
     /// Stop naming a retired agent in answers: nothing more will come of it.
     #[command(
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
@@ -56,7 +70,7 @@ enum Command {
     /// Check a configuration file without starting anything.
     #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
     Validate {
-        /// The file.
+        /// The file, or a directory of *.yaml.
         file: PathBuf,
     },
     /// Run everything on a temporary directory with a simulated shop as workload.
@@ -88,7 +102,8 @@ enum Command {
 /// What a node needs to know; each flag stands above the file and `WEIR_*`.
 #[derive(Debug, Default, Args)]
 pub struct NodeArgs {
-    /// YAML configuration; every setting has a default.
+    /// YAML configuration, a file or a directory of *.yaml; every setting has a
+    /// default. A change is taken over while running, as far as that can be.
     #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where everything is kept.
@@ -218,6 +233,68 @@ pub enum TopSort {
     Lag,
 }
 
+/// What of standard input is sent where.
+#[derive(Debug, Args)]
+pub struct ShipArgs {
+    /// `service.name` of the lines.
+    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    pub service: String,
+    /// Another attribute of the lines; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub attribute: Vec<String>,
+    /// The agent; without it, this host's: 9701, then 9700.
+    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// When the input has ended: how long to wait until all is taken.
+    #[arg(long, default_value = "30s", value_name = "DURATION")]
+    pub wait: String,
+    /// Say how many lines were taken.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// Which command is run, and where its output is sent.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// `service.name` of the lines; without it, the name of the command.
+    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    pub service: Option<String>,
+    /// Another attribute of the lines; may be given more than once.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub attribute: Vec<String>,
+    /// The agent; without it, this host's: 9701, then 9700.
+    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// What may wait for the agent, compressed. When it is full, lines are shown,
+    /// and not sent.
+    #[arg(long, default_value = "16MiB", value_name = "SIZE")]
+    pub buffer: String,
+    /// When the command has ended: how long to wait until all is taken.
+    #[arg(long, default_value = "5s", value_name = "DURATION")]
+    pub wait: String,
+    /// Say when the agent takes nothing, and how many lines it took.
+    #[arg(long, short)]
+    pub verbose: bool,
+    /// The command and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// What is looked at.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How an agent would run here.
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Also compare the clock with Kafka's: creates a topic, writes a record,
+    /// and deletes the topic.
+    #[arg(long)]
+    pub probe: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Which agent, and in which catalog.
 #[derive(Debug, Args)]
 pub struct DismissArgs {
@@ -299,6 +376,9 @@ pub fn main() -> ExitCode {
         Command::Agent(AgentArgs { command: Some(AgentCommand::Tap(args)), .. }) => command::tap(&args),
         Command::Agent(args) => command::node(&args.node, command::Roles::AGENT),
         Command::Top(args) => command::top(&args),
+        Command::Ship(args) => command::ship(&args),
+        Command::Run(args) => command::run(&args),
+        Command::Doctor(args) => command::doctor(&args),
         Command::Ingest(args) => command::node(&args, command::Roles::INGEST),
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
         Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),

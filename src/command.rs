@@ -3,7 +3,13 @@
 #[cfg(feature = "demo")]
 mod demo;
 mod dismiss;
+#[cfg(feature = "agent")]
+mod doctor;
 mod node;
+#[cfg(feature = "agent")]
+mod run;
+#[cfg(feature = "agent")]
+mod ship;
 mod sql;
 mod tap;
 mod top;
@@ -14,7 +20,13 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub use dismiss::dismiss;
+#[cfg(feature = "agent")]
+pub use doctor::doctor;
 pub use node::{node, query_worker};
+#[cfg(feature = "agent")]
+pub use run::run;
+#[cfg(feature = "agent")]
+pub use ship::ship;
 pub(crate) use sql::complaint;
 pub use sql::sql;
 pub use tap::tap;
@@ -29,6 +41,24 @@ pub use demo::{corpus, demo};
 /// Runs a future on a runtime of its own, to its end.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir").build()?.block_on(future)
+}
+
+/// This build has no agent.
+#[cfg(not(feature = "agent"))]
+pub fn doctor(_: &crate::cli::DoctorArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no agent, to which `weir doctor` belongs")
+}
+
+/// This build has no agent.
+#[cfg(not(feature = "agent"))]
+pub fn ship(_: &crate::cli::ShipArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no agent, to which `weir ship` belongs")
+}
+
+/// This build has no agent.
+#[cfg(not(feature = "agent"))]
+pub fn run(_: &crate::cli::RunArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no agent, to which `weir run` belongs")
 }
 
 /// This build has no demo.

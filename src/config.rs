@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use weir_runtime::ByteSize;
+use weir_runtime::config::Texts;
 
 use crate::cli::NodeArgs;
 
@@ -131,7 +132,13 @@ impl Default for LogConfig {
 impl Config {
     /// Reads the file and the environment, then lays the flags over them.
     pub fn load(args: &NodeArgs) -> Result<Self> {
-        let mut config = Self::read(args.config.as_deref())?;
+        let texts = args.config.as_deref().map(Texts::read).transpose()?.unwrap_or_default();
+        Self::of(&texts, args)
+    }
+
+    /// The same, from files that were read.
+    pub fn of(texts: &Texts, args: &NodeArgs) -> Result<Self> {
+        let mut config: Self = weir_runtime::config::load_texts(texts, variables(), "WEIR_")?;
         if let Some(data) = &args.data {
             config.data.clone_from(data);
         }
@@ -149,9 +156,7 @@ impl Config {
 
     /// Reads a file (or none) and the environment, without checking.
     pub fn read(file: Option<&Path>) -> Result<Self> {
-        let text =
-            |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
-        Ok(weir_runtime::config::load(file, std::env::vars_os().filter_map(text), "WEIR_")?)
+        Ok(weir_runtime::config::load(file, variables(), "WEIR_")?)
     }
 
     /// What the types cannot say.
@@ -208,6 +213,13 @@ impl Config {
     pub fn paths(&self) -> Paths {
         Paths { data: self.data.clone() }
     }
+}
+
+/// The environment, as far as it is text.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text)
 }
 
 fn is_loopback(ip: IpAddr) -> bool {

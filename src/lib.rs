@@ -6,8 +6,13 @@ pub mod command;
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(feature = "agent")]
+mod doctor;
 pub mod http;
 pub mod node;
 #[cfg(feature = "query")]
 pub mod page;
+pub mod reload;
 pub mod role;
+#[cfg(feature = "agent")]
+mod shell;

@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use weir_runtime::admin::{self, Check};
 use weir_runtime::server::{Listener, LocalAddress, Server};
-use weir_runtime::{Handles, signal};
+use weir_runtime::{Handles, Metrics, signal};
 
 use crate::config::Config;
 use crate::role;
@@ -151,6 +151,16 @@ impl Node {
     /// Where it serves.
     pub fn address(&self) -> &LocalAddress {
         &self.address
+    }
+
+    /// Where its metrics are kept.
+    pub fn metrics(&self) -> &Metrics {
+        &self.handles.metrics
+    }
+
+    /// Goes on by another configuration, as far as the roles can.
+    pub fn reconfigure(&self, config: &Config) -> Result<()> {
+        self.agent.as_ref().map_or(Ok(()), |agent| agent.reconfigure(config))
     }
 
     /// Waits for a signal, or for a part that failed.

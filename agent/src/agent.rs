@@ -20,7 +20,7 @@ use crate::find::Patterns;
 use crate::lane::Closed;
 use crate::limit::Limiter;
 use crate::metric::Measured;
-use crate::reader::Reader;
+use crate::reader::{Change, Reader};
 use crate::receive::{Receivers, Surroundings};
 use crate::send::{Delivery, Sender, Trouble};
 use crate::status::{self, Desk};
@@ -43,6 +43,8 @@ pub struct Agent {
     tap: Arc<Tap>,
     sending: Trouble,
     troubles: Vec<Trouble>,
+    /// Nothing below is read.
+    excluded: PathBuf,
 }
 
 /// What is wrong with an agent now. Cloning shares.
@@ -166,7 +168,7 @@ pub async fn start(
     });
     let troubles =
         [saving, sending.clone()].into_iter().chain(receivers.troubles().iter().cloned()).collect();
-    Ok(Agent { tasks, bell, receivers, tap, sending, troubles })
+    Ok(Agent { tasks, bell, receivers, tap, sending, troubles, excluded })
 }
 
 impl Agent {
@@ -178,6 +180,17 @@ impl Agent {
             sending: self.sending.clone(),
         };
         self.receivers.router().merge(status::router(desk)).merge(tap::router(Arc::clone(&self.tap)))
+    }
+
+    /// Goes on by another configuration, as far as [`Config::LIVE`] says; the rest
+    /// of it is not looked at. No file that is meant before and after is
+    /// touched.
+    ///
+    /// # Errors
+    /// Something in it cannot be understood; nothing has changed then.
+    pub fn reconfigure(&self, config: &Config) -> Result<(), StartError> {
+        self.bell.change(Change::new(config.clone(), &self.excluded)?);
+        Ok(())
     }
 
     /// Stops reading and receiving, sends what is framed or spooled, waits until it is durable, writes
@@ -245,6 +258,9 @@ impl Reading {
             let news = self.hear(wait);
             if let Some(how) = news.stop {
                 break how;
+            }
+            if let Some(change) = news.change {
+                self.reader.reconfigure(*change);
             }
             let turn = self.reader.turn(now(), &news.heard);
             self.saving.set(self.reader.problem().map(str::to_owned));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::reader::Heard;
+use crate::reader::{Change, Heard};
 use crate::status::ReaderStatus;
 
 /// Wakes the reading thread. Every word but the last is said again at the next
@@ -26,6 +26,8 @@ pub(crate) struct News {
     pub(crate) acknowledged: usize,
     /// Who wants to know how things stand.
     pub(crate) asked: Vec<oneshot::Sender<ReaderStatus>>,
+    /// What was configured anew.
+    pub(crate) change: Option<Box<Change>>,
     /// How to end, once that was asked for.
     pub(crate) stop: Option<Stop>,
     rung: bool,
@@ -73,6 +75,11 @@ impl Bell {
             news.asked.push(answer);
         });
         answered
+    }
+
+    /// The configuration changed. A newer one replaces one that nobody took.
+    pub(crate) fn change(&self, change: Change) {
+        self.ring(|news| news.change = Some(Box::new(change)));
     }
 
     /// The agent shall end. A harder word replaces a softer one.

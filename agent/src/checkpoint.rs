@@ -91,6 +91,9 @@ pub(crate) struct Entry {
     /// It is a compressed file, which is not read as it is.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) archive: bool,
+    /// No pattern means it any more, and it is not read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dismissed: bool,
 }
 
 /// One source of a file.

@@ -71,6 +71,20 @@ pub struct Config {
 }
 
 impl Config {
+    /// The keys that [`crate::Agent::reconfigure`] looks at. Others are read at
+    /// the start alone.
+    pub const LIVE: [&str; 9] = [
+        "tail",
+        "roots",
+        "line_timeout",
+        "multiline",
+        "multiline_timeout",
+        "batch_delay",
+        "scan_interval",
+        "keep_bytes",
+        "limits",
+    ];
+
     /// Says which pattern cannot be understood, if one cannot.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
 /// The longest line that is looked at as a whole: the limit of its text and
 /// what a container runtime writes around it. A longer one is scanned for its end only.
-const WINDOW_BYTES_MAX: usize = LINE_BYTES_MAX + 256;
+pub(crate) const WINDOW_BYTES_MAX: usize = LINE_BYTES_MAX + 256;
 
 const _: () = assert!(BLOCK_BYTES < WINDOW_BYTES_MAX);
 

@@ -148,6 +148,11 @@ impl Joiner {
         changes
     }
 
+    /// From where on the newest mode is in force.
+    pub(crate) fn switched_at(&self) -> u64 {
+        self.modes.0.last().map_or(0, |(from, _)| *from)
+    }
+
     /// The modes that a replay from `resume` would need.
     pub(crate) fn modes_needed(&mut self, resume: u64) -> Modes {
         self.modes.needed(resume)

@@ -74,6 +74,11 @@ impl Keep {
         Ok(Self { directory, limit, held })
     }
 
+    /// Sets what may be held. What is held already stays.
+    pub(crate) fn set_limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
     /// The files of which there is a copy, oldest first.
     pub(crate) fn keys(&self) -> impl Iterator<Item = FileKey> {
         self.held.keys().copied()

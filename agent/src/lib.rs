@@ -7,7 +7,8 @@
 //! one file stands, `frame` turns its bytes into records, `join` makes one event of the lines
 //! of a stack trace, `lane` makes batches,
 //! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
-//! far the lane is complete. `receive` is the other way in.
+//! far the lane is complete. `receive` is the other way in, and `pipe` makes what
+//! it takes as lines.
 //!
 //! Nothing here acknowledges what is not durable: an acknowledged end moves
 //! only when the event log has answered, and a source or a cut is in the
@@ -31,6 +32,7 @@ mod lane;
 mod limit;
 mod mark;
 mod metric;
+mod pipe;
 mod reader;
 mod receive;
 mod root;
@@ -38,6 +40,7 @@ mod rotation;
 mod send;
 mod share;
 mod status;
+mod survey;
 mod tail;
 mod tap;
 mod topics;
@@ -48,6 +51,8 @@ pub use config::Config;
 pub use error::{StartError, StopError};
 pub use join::Multiline;
 pub use limit::{LimitOverride, LimitsConfig, RateLimit};
+pub use pipe::{Pipe, PipeBatch};
 pub use receive::ReceiveConfig;
 pub use share::Share;
+pub use survey::{Survey, survey};
 pub use topics::AgentTopics;

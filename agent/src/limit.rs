@@ -129,6 +129,11 @@ impl Limiter {
         Ok(Self { policies: config::Policies::new(config)?, ..Self::default() })
     }
 
+    /// Decides by what another was told. What the meters hold stays.
+    pub(crate) fn adopt(&mut self, told: Self) {
+        self.policies = told.policies;
+    }
+
     /// Says what holds for a file that `subject` writes.
     pub(crate) fn admit(&self, gate: &mut Gate, subject: Arc<Subject>, asked: Asked) {
         let policy = self.policies.of(&subject);
@@ -232,6 +237,11 @@ impl Gate {
                 self.reach[stream] = self.reach[stream].max(size);
             }
         }
+    }
+
+    /// What holds for the file is asked anew with its next record.
+    pub(crate) fn reopen(&mut self) {
+        self.subject = None;
     }
 
     /// Who writes the file, once a record was read.

@@ -10,6 +10,7 @@
 //! answer, nothing more is read. The files are the buffer; they stay open.
 
 mod archive;
+mod change;
 mod copies;
 mod hold;
 mod keep;
@@ -21,6 +22,7 @@ mod unfinished;
 mod tests;
 
 use archive::Archives;
+pub(crate) use change::Change;
 use hold::{Rest, Resting};
 use keep::Stall;
 use queue::Queue;
@@ -118,6 +120,10 @@ pub(crate) struct Reader {
     /// A wished-for scan may not come before.
     scan_from: Duration,
     scan_wished: bool,
+    /// Those before a change: the next scan tells what is meant no longer.
+    patterns_before: Option<Patterns>,
+    /// When files that no pattern means are looked for next.
+    next_dismissed_look: Duration,
     batch_since: Option<Duration>,
     last_batch: Duration,
     last_save: Duration,
@@ -205,6 +211,8 @@ impl Reader {
             next_scan: Duration::ZERO,
             scan_from: Duration::ZERO,
             scan_wished: false,
+            patterns_before: None,
+            next_dismissed_look: Duration::ZERO,
             batch_since: None,
             last_batch: Duration::ZERO,
             last_save: Duration::ZERO,

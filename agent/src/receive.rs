@@ -1,4 +1,5 @@
-//! Takes what clients push: OTLP over gRPC and HTTP, Zipkin's spans.
+//! Takes what clients push: OTLP over gRPC and HTTP, Zipkin's spans, and the
+//! lines of `weir ship` and `weir run`.
 //!
 //! ```text
 //! body -> message -> columns -> spool (fsync) -> answer
@@ -11,7 +12,7 @@
 //! answered need not send again. What the spool holds is already the message
 //! that the event log gets.
 //!
-//! From the outside in: `http`, `grpc` and `zipkin` speak the protocols, `door`
+//! From the outside in: `http`, `grpc`, `zipkin` and `lines` speak the protocols, `door`
 //! decides what is let in, `spool` makes it durable, `forward` sends it on,
 //! `identity` is what must survive. Each signal has a spool and a lane of its
 //! own, so one that is behind holds up no other.
@@ -30,6 +31,7 @@ mod forward;
 mod grpc;
 mod http;
 mod identity;
+mod lines;
 mod metric;
 mod own;
 mod refusal;
@@ -195,7 +197,8 @@ impl Receivers {
 
     /// The routes of all protocols.
     pub(crate) fn router(&self) -> Router {
-        http::routes(&self.door).merge(zipkin::routes(&self.door)).merge(grpc::routes(&self.door))
+        let pushed = http::routes(&self.door).merge(zipkin::routes(&self.door));
+        pushed.merge(grpc::routes(&self.door)).merge(lines::routes(&self.door))
     }
 
     /// How each signal stands.

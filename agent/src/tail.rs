@@ -90,6 +90,9 @@ pub(crate) struct Tail {
     pub(crate) size: u64,
     /// Its descriptor is that of a kept copy.
     pub(crate) kept: bool,
+    /// The patterns were changed, and none means it any more: it is not read
+    /// until one does.
+    pub(crate) dismissed: bool,
     /// It is a compressed file: only a kept copy of it is read.
     pub(crate) archive: bool,
     /// Something of it must be durable before what was framed is sent.
@@ -172,6 +175,7 @@ impl Tail {
             floor: identity.birth,
             size: metadata.len(),
             kept: false,
+            dismissed: false,
             archive: false,
             undurable: false,
             path,
@@ -229,6 +233,7 @@ impl Tail {
             floor,
             size: entry.size.max(length_min),
             kept: false,
+            dismissed: entry.dismissed,
             archive: entry.archive,
             undurable: false,
             path,
@@ -284,7 +289,36 @@ impl Tail {
             endings: self.endings.earlier().to_vec(),
             size: self.size,
             archive: self.archive,
+            dismissed: self.dismissed,
         }
+    }
+
+    /// The configuration says otherwise how lines are joined: those that were
+    /// not framed yet are.
+    pub(crate) fn set_multiline(&mut self, mode: Multiline) {
+        self.multiline = mode;
+        // One that is not open switches when it is opened.
+        if self.file.is_some() {
+            // Up to the last switch, an earlier process may have sent lines.
+            let from = self.framer.position().max(self.joiner.switched_at());
+            self.undurable |= self.joiner.switch(mode, from);
+        }
+    }
+
+    /// The configuration says otherwise what is too much.
+    pub(crate) fn limits_changed(&mut self) {
+        self.gate.reopen();
+    }
+
+    /// No pattern means it any more: what was read is sent, and the rest is
+    /// left where it is.
+    pub(crate) fn dismiss(&mut self, bench: &mut Bench<'_>, now: Moment) {
+        self.cut_events(bench, now);
+        self.close();
+        (self.matched, self.dismissed) = (false, true);
+        // When it is meant again, it may be another.
+        self.verified = false;
+        self.undurable = true;
     }
 
     /// True when there is more to read than the checkpoint knows of.

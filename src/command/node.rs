@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 use weir_runtime::{child, limit, telemetry};
 
 use crate::cli::NodeArgs;
-use crate::config::Config;
 use crate::node::{Node, Roles};
+use crate::reload::Reload;
 
 /// Runs a node until it is told to end.
 pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
@@ -16,7 +16,7 @@ pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
     if !args.tail.is_empty() && !roles.tails() {
         bail!("--tail is for the agent: `weir agent` or `weir all`");
     }
-    let config = Config::load(args)?;
+    let (config, reload) = Reload::load(args)?;
     if roles.need_rules() {
         crate::role::rules::check(&config)?;
     }
@@ -26,7 +26,10 @@ pub fn node(args: &NodeArgs, roles: Roles) -> Result<ExitCode> {
     limit::raise_open_files()?;
     super::block_on(async move {
         let node = Node::start(config, roles).await?;
-        node.until_told().await;
+        tokio::select! {
+            () = node.until_told() => {}
+            () = reload.follow(&node) => {}
+        }
         node.stop().await?;
         super::DONE
     })
@@ -38,7 +41,8 @@ pub fn query_worker(config: &Path) -> Result<ExitCode> {
     use anyhow::Context;
     telemetry::init(telemetry::Format::Auto)?;
     let text = std::fs::read(config).with_context(|| format!("cannot read {}", config.display()))?;
-    let config: Config = serde_json::from_slice(&text).context("the worker's configuration is damaged")?;
+    let config: crate::config::Config =
+        serde_json::from_slice(&text).context("the worker's configuration is damaged")?;
     // Before the first thread starts: the limit is the process's.
     limit::memory(config.query.memory.0)?;
     super::block_on(async move {

@@ -35,6 +35,16 @@ impl Absent {
     }
 
     /// Never called.
+    pub fn reconfigure(&self, _: &Config) -> Result<()> {
+        match *self {}
+    }
+
+    /// Nothing of what is not there.
+    pub fn is_live(_: &str) -> bool {
+        false
+    }
+
+    /// Never called.
     pub async fn stop(self, _: Duration) -> Option<String> {
         match self {}
     }

@@ -27,10 +27,9 @@ impl Agent {
         if config.agent.tail.is_empty() {
             tracing::info!("nothing is tailed: name files with --tail or agent.tail");
         }
-        let own = weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() };
         let Topics { logs, spans, metrics } = log.topics.clone();
         let topics = AgentTopics { logs, spans, metrics };
-        let agent = weir_agent::start(own, append, topics, state, handles.clone()).await?;
+        let agent = weir_agent::start(own(config), append, topics, state, handles.clone()).await?;
         Ok(Self { agent, says_goodbye: config.agent.goodbye, handles })
     }
 
@@ -50,6 +49,16 @@ impl Agent {
         self.handles.shutdown.clone()
     }
 
+    /// Goes on by another configuration, as far as [`Self::is_live`] says.
+    pub fn reconfigure(&self, config: &Config) -> Result<()> {
+        Ok(self.agent.reconfigure(&own(config))?)
+    }
+
+    /// True for a key of the section `agent` that can change while it runs.
+    pub fn is_live(key: &str) -> bool {
+        weir_agent::Config::LIVE.contains(&key)
+    }
+
     /// Sends what is framed, waits for the acknowledgements, ends.
     pub async fn stop(self, deadline: Duration) -> Option<String> {
         let ended = match self.says_goodbye {
@@ -59,4 +68,8 @@ impl Agent {
         let failure = ended.err().map(|error| error.to_string());
         failure.or(crate::node::stop_part("agent", &self.handles, deadline).await)
     }
+}
+
+fn own(config: &Config) -> weir_agent::Config {
+    weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() }
 }

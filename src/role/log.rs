@@ -42,7 +42,8 @@ pub struct Topics {
 }
 
 impl Topics {
-    fn of_prefix(prefix: &str) -> Result<Self> {
+    /// Those whose names begin so.
+    pub fn of_prefix(prefix: &str) -> Result<Self> {
         let topic = |signal: Signal| Topic::new(&format!("{prefix}.{signal}")).context("log.topic_prefix");
         Ok(Self {
             logs: topic(Signal::Logs)?,

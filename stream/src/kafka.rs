@@ -29,6 +29,7 @@ mod consumer;
 mod contact;
 mod delivery;
 mod error;
+mod inspect;
 mod lag;
 mod log;
 mod message;
@@ -45,5 +46,6 @@ mod tests;
 
 pub use config::{KafkaConfig, KafkaSasl, KafkaTls, SaslMechanism};
 pub use error::KafkaError;
+pub use inspect::{BootstrapSeen, ClockSeen, TopicSeen, bootstrap};
 pub use log::KafkaLog;
 pub use topics::TopicSpec;

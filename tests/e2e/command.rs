@@ -24,6 +24,9 @@ fn help_starts_with_an_example() {
         &["sql", "--help"],
         &["validate", "--help"],
         &["demo", "--help"],
+        &["ship", "--help"],
+        &["run", "--help"],
+        &["doctor", "--help"],
     ] {
         let output = run(args);
         assert!(output.status.success());

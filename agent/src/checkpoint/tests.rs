@@ -28,6 +28,7 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         endings: Vec::new(),
         size: acknowledged,
         archive: false,
+        dismissed: false,
     }
 }
 

@@ -91,6 +91,7 @@ impl Reader {
         let (known, mut unknown): (Vec<_>, Vec<_>) = found.archives.iter().partition(is_known);
         unknown.sort_by_cached_key(|file| age(file));
         matched.extend(known.into_iter().filter_map(|archive| self.place_archive(archive, now)));
+        self.dismiss(&matched, now);
         self.unmatch(&matched);
         self.follow(now);
         self.recover_gone(&found.archives, now);
@@ -101,6 +102,7 @@ impl Reader {
         self.keep_deleted(now);
         self.tend_kept(now);
         self.observe(now);
+        self.look_for_dismissed(now);
         self.forget(now);
         let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
         let directories: HashSet<_> = found.directories.iter().map(PathBuf::as_path).chain(parents).collect();
@@ -128,6 +130,9 @@ impl Reader {
                     }
                     if let Some(tail) = self.files.get_mut(key) {
                         (tail.matched, tail.gone) = (true, None);
+                        if std::mem::take(&mut tail.dismissed) {
+                            self.dirty.insert(key);
+                        }
                     }
                     return Some(key);
                 }
@@ -415,7 +420,8 @@ impl Reader {
         let expired: Vec<_> =
             self.files.iter().filter(|tail| has_expired(tail)).map(|tail| tail.key).collect();
         for key in expired {
-            let unsettled = |tail: &mut Tail| !tail.archive && tail.has_unsettled(&self.lane);
+            let unsettled =
+                |tail: &mut Tail| !tail.archive && !tail.dismissed && tail.has_unsettled(&self.lane);
             if self.files.get_mut(key).is_some_and(unsettled) {
                 self.lose(key, now);
             }
@@ -444,7 +450,7 @@ impl Reader {
 
 /// True for a file that no pattern finds any more and that may be somewhere.
 fn is_followed(tail: &Tail) -> bool {
-    !tail.matched && !tail.ended && !tail.kept
+    !tail.matched && !tail.ended && !tail.kept && !tail.dismissed
 }
 
 fn gauge(bytes: u64) -> i64 {

@@ -1,5 +1,6 @@
 //! The reader on real files, with a clock and an event log of its own.
 
+mod change;
 mod copies;
 mod crash;
 mod gone;
@@ -21,6 +22,7 @@ use weir_runtime::{ByteSize, Metrics};
 
 use super::*;
 use crate::identity::Identity;
+use crate::join::Multiline;
 use crate::limit::LimitsConfig;
 
 /// A directory of files, an agent that reads them, and a log.
@@ -39,6 +41,7 @@ struct Bed {
     appended: usize,
     log: Vec<EncodedBatch>,
     limits: LimitsConfig,
+    multiline: Multiline,
     losses: Option<mpsc::Receiver<Vec<Loss>>>,
 }
 
@@ -61,6 +64,7 @@ impl Bed {
             appended: 0,
             log: Vec::new(),
             limits: LimitsConfig::default(),
+            multiline: Multiline::Auto,
             losses: None,
         };
         bed.start();
@@ -68,9 +72,7 @@ impl Bed {
     }
 
     fn start(&mut self) {
-        let roots = vec![self.root.path().join("logs")];
-        let keep_bytes = self.keep_bytes;
-        let config = Config { tail: self.tail.clone(), roots, keep_bytes, ..Config::default() };
+        let config = self.config();
         let state = self.state();
         let patterns = Patterns::new(&config.tail, &config.roots, &state).expect("valid patterns");
         let lock = Checkpoint::lock(&state).expect("nobody else holds it");
@@ -83,6 +85,17 @@ impl Bed {
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
         let reader = reader.expect("the kept copies").holding(self.descriptors);
         self.reader = Some(reader.limited(limiter, told));
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            tail: self.tail.clone(),
+            roots: vec![self.root.path().join("logs")],
+            keep_bytes: self.keep_bytes,
+            multiline: self.multiline,
+            limits: self.limits.clone(),
+            ..Config::default()
+        }
     }
 
     /// The agent dies; of what it had handed on, only the first arrived.

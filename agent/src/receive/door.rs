@@ -11,9 +11,10 @@ use weir_runtime::Clock;
 use super::ReceiveConfig;
 use super::SpoolStatus;
 use super::body::{Memory, Wire};
+use super::lines::Lines;
 use super::metric::Received;
 use super::refusal::Refusal;
-use super::spool::{self, Backlog, Queue};
+use super::spool::{self, Backlog, Content, Queue};
 use crate::Share;
 
 /// Lets requests in, while the spools have room and the memory suffices.
@@ -122,13 +123,27 @@ impl Door {
         let verdict = Verdict { rejected, message: decoded.message.clone() };
         if decoded.rows() > 0 {
             let queue = self.inlet(signal).queue().ok_or_else(Refusal::stopping)?;
-            spool::store(&queue, decoded).await?;
+            spool::store(&queue, Content::Rows(decoded)).await?;
         }
         self.received.taken(signal, accepted, rejected);
         if sampled > 0 {
             self.received.dropped(signal, drop_reason::SAMPLED, sampled);
         }
         Ok(verdict)
+    }
+
+    /// The same for lines, which become rows only where they are parsed.
+    pub(super) async fn take_lines(
+        &self,
+        decode: impl FnOnce() -> Result<Lines, Refusal> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        let decoding = tokio::task::spawn_blocking(decode).await;
+        let lines = decoding.map_err(|ended| undecoded(&ended))??;
+        let count = lines.count();
+        let queue = self.inlet(Signal::Logs).queue().ok_or_else(Refusal::stopping)?;
+        spool::store(&queue, Content::Lines(lines)).await?;
+        self.received.taken(Signal::Logs, count, 0);
+        Ok(())
     }
 
     /// How each signal stands.

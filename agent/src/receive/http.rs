@@ -101,7 +101,7 @@ fn json_response(signal: Signal, verdict: &Verdict) -> serde_json::Value {
 }
 
 /// A refusal, as `google.rpc.Status` in the encoding of the request.
-fn failure(encoding: Encoding, refusal: &Refusal) -> Response {
+pub(super) fn failure(encoding: Encoding, refusal: &Refusal) -> Response {
     let code = refusal.why.code() as i32;
     let body = match encoding {
         Encoding::Protobuf => {
@@ -115,7 +115,7 @@ fn failure(encoding: Encoding, refusal: &Refusal) -> Response {
     response
 }
 
-fn answer(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
+pub(super) fn answer(status: StatusCode, encoding: Encoding, body: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, encoding.content_type())], body).into_response()
 }
 

@@ -21,6 +21,7 @@ use weir_proto::wire::{BatchHeader, Codec, Decoded};
 use weir_runtime::Clock;
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
 
+use super::lines::Lines;
 use super::refusal::Refusal;
 use crate::StartError;
 use crate::send::Trouble;
@@ -34,8 +35,17 @@ const RESTORE_BYTES: usize = 4 << 20;
 /// A decoded request on its way into the spool.
 #[derive(Debug)]
 pub(super) struct Arrival {
-    decoded: Decoded,
+    content: Content,
     answer: oneshot::Sender<Result<(), Refusal>>,
+}
+
+/// What a request holds.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Rows of tables, which are numbered here.
+    Rows(Decoded),
+    /// Lines, which are numbered by their sender: by their place in its source.
+    Lines(Lines),
 }
 
 /// The way to a writer.
@@ -47,9 +57,9 @@ pub(super) fn queue() -> (Queue, mpsc::UnboundedReceiver<Arrival>) {
 }
 
 /// Hands a request to the writer and waits until it is durable.
-pub(super) async fn store(queue: &Queue, decoded: Decoded) -> Result<(), Refusal> {
+pub(super) async fn store(queue: &Queue, content: Content) -> Result<(), Refusal> {
     let (answer, answered) = oneshot::channel();
-    queue.send(Arrival { decoded, answer }).map_err(|_| Refusal::stopping())?;
+    queue.send(Arrival { content, answer }).map_err(|_| Refusal::stopping())?;
     // Without an answer the writer is gone, and its sync may have happened.
     answered.await.map_err(|_| Refusal::stopping())?
 }
@@ -94,9 +104,9 @@ impl Writer {
     pub(super) async fn run(mut self) -> Result<(), Broken> {
         let mut group = Vec::new();
         while self.arrivals.recv_many(&mut group, GROUP_MAX).await > 0 {
-            let (decoded, answers): (Vec<_>, Vec<_>) =
-                group.drain(..).map(|arrival| (arrival.decoded, arrival.answer)).unzip();
-            let result = self.write(decoded).await;
+            let (contents, answers): (Vec<_>, Vec<_>) =
+                group.drain(..).map(|arrival| (arrival.content, arrival.answer)).unzip();
+            let result = self.write(contents).await;
             let (answer, broken) = match result {
                 Ok(()) => (Ok(()), None),
                 Err(Failure::Full(error)) => (Err(Refusal::disk_full(&error)), None),
@@ -113,11 +123,11 @@ impl Writer {
         Ok(())
     }
 
-    async fn write(&mut self, decoded: Vec<Decoded>) -> Result<(), Failure> {
+    async fn write(&mut self, contents: Vec<Content>) -> Result<(), Failure> {
         // All that was answered before lies below these records: their mark.
         let now_micros = self.clock.now_micros();
         let (numbering, next) = (Arc::clone(&self.numbering), self.next.0);
-        let encoded = crate::agent::in_background(move || numbering.encode(decoded, next, now_micros)).await;
+        let encoded = crate::agent::in_background(move || numbering.encode(contents, next, now_micros)).await;
         let batches = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
         let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
         let count = batches.len() as u64;
@@ -156,22 +166,35 @@ impl Numbering {
     /// Requests as messages, the first with the number `next`.
     fn encode(
         &self,
-        decoded: Vec<Decoded>,
+        contents: Vec<Content>,
         next: u64,
         mark_micros: i64,
     ) -> Result<Vec<EncodedBatch>, DecodeError> {
         let header = self.header(Some(mark_micros), false);
-        let tables: Vec<_> = decoded.into_iter().flat_map(|decoded| decoded.tables).collect();
+        let (mut tables, mut lines) = (Vec::new(), Vec::new());
+        for content in contents {
+            match content {
+                Content::Rows(decoded) => tables.extend(decoded.tables),
+                Content::Lines(batch) => lines.push(batch),
+            }
+        }
         let mut batches = Vec::new();
         for (record, mut piece) in (next..).zip(split(&tables, BATCH_BYTES)) {
             // Rows are numbered one table after the other, as they are written.
             piece.sort_by_key(|(table, _)| *table as usize);
-            let covered =
-                ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
-            let source = Source { covered, ..self.source.clone() };
-            batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
+            batches.push(RowBatch::encode(&header, &[self.source(record)], &number(&piece, 0, record)?));
+        }
+        for batch in lines {
+            let own = self.source(next + batches.len() as u64);
+            batches.push(batch.into_message(&header, own));
         }
         Ok(batches)
+    }
+
+    /// The spool, as the source of its record with this number.
+    fn source(&self, record: u64) -> Source {
+        let covered = ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
+        Source { covered, ..self.source.clone() }
     }
 
     /// A message without rows: an idle lane's mark, or its goodbye.

@@ -1,6 +1,7 @@
 //! The receivers over their routes, with real spools and an event log in
 //! memory.
 
+mod lines;
 mod pressure;
 mod sampling;
 

@@ -72,6 +72,13 @@ ulid_type! {
 }
 
 impl SourceId {
+    /// The same identifier where a client drew it: with the highest bit, which
+    /// no time has before the year 6429. So no client can speak for a file.
+    #[must_use]
+    pub const fn of_client(self) -> Self {
+        Self::from_u128(self.as_u128() | 1 << 127)
+    }
+
     /// The source of a partition that a foreign producer writes: every process
     /// derives the same one. XXH64 of `kafka:topic/partition` with seed 0 is the
     /// upper half, with seed 1 the lower.
@@ -156,6 +163,14 @@ mod tests {
         assert_eq!(source.to_string(), "63F5AYK03FPC8VSYRNAG0955XB");
         assert_ne!(source, SourceId::foreign("weir.spans", 4));
         assert_eq!(source.to_string().parse::<SourceId>().unwrap(), source);
+    }
+
+    #[test]
+    fn a_client_cannot_name_the_source_of_a_file() {
+        let file = SourceId::generate();
+        assert_ne!(file.of_client(), file);
+        assert_eq!(file.of_client().of_client(), file.of_client());
+        assert_eq!(file.of_client().to_string().parse::<SourceId>().unwrap(), file.of_client());
     }
 
     #[test]

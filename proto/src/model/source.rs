@@ -61,6 +61,9 @@ pub mod drop_reason {
     /// The file was deleted or compressed away before these bytes were read,
     /// and no copy of them could be kept.
     pub const ROTATED_UNREAD: &str = "rotated_unread";
+    /// The lines of a command came faster than the agent took them, and the
+    /// buffer of `weir run` was full.
+    pub const SENDER_FULL: &str = "sender_full";
     /// A covered range began beyond the end of what had been covered.
     pub const HOLE: &str = "hole";
     /// A row lay across the end of what had been covered. Never in health.

@@ -16,6 +16,12 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory without files.
+    #[error("the configuration directory {} has no *.yaml: give it one, or name a file", path.display())]
+    Empty {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Something in the file is wrong.
     #[error("{}:{line}:{column}: {}{reason}", path.display(), prefixed(key))]
     File {

@@ -46,6 +46,15 @@ where
     }
 }
 
+/// What was written, sections without keys included.
+pub(super) fn written<T: Serialize + Default>(path: &Path, text: &str) -> Result<Value, ConfigError> {
+    let defaults = serde_json::to_value(T::default()).map_err(ConfigError::Shape)?;
+    let written: Value = serde_saphyr::from_str(&with_sections(text, &defaults))
+        .map_err(|error| explain(path, text, &error))?;
+    // Nothing but comments sets nothing.
+    Ok(if written.is_null() { Value::Object(serde_json::Map::new()) } else { written })
+}
+
 /// The text with `{}` for each section that has a name and no keys, as happens
 /// when all of them are commented out. YAML calls that null, people call it
 /// nothing set. Lines keep their numbers.

@@ -245,3 +245,68 @@ fn every_key_is_listed_with_its_variable_and_value() {
     assert_eq!((memory.variable.as_str(), memory.value.as_str()), ("WEIR_QUERY_MEMORY", "\"1GiB\""));
     assert_eq!(keys.len(), 9);
 }
+
+#[test]
+fn a_directory_is_read_by_name_and_what_a_later_file_sets_holds() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, yaml: &str| std::fs::write(directory.path().join(name), yaml).expect("written");
+    let read = || load::<Tree>(Some(directory.path()), std::iter::empty(), "WEIR_");
+    let empty = read().expect_err("nothing there").to_string();
+    assert!(empty.contains("has no *.yaml"), "{empty}");
+    write(
+        "10-base.yaml",
+        "listen: a:1\nquery:\n  memory: 5MiB\n  cluster: 123\nagent:\n  tail: [x, y]\n  labels: {a: b}\n",
+    );
+    write("20-more.yml", "query: { memory: 7MiB }\nagent:\n  tail: [z]\n  labels: {c: d}\n");
+    write("30-nothing.yaml", "# nothing\nquery:\n");
+    write("notes.txt", "not: [yaml");
+    write(".hidden.yaml", "also: not");
+    let tree = read().expect("reads");
+    let labels = ["a", "c"].iter().filter_map(|key| tree.agent.labels.get(*key)).collect::<Vec<_>>();
+    assert_eq!((tree.listen.as_str(), tree.query.memory, labels), ("a:1", ByteSize::mib(7), vec!["b", "d"]));
+    assert_eq!((tree.query.cluster.as_deref(), tree.agent.tail), (Some("123"), vec!["z".to_owned()]));
+    write("20-more.yml", "query:\n  memroy: 1MiB\n");
+    let wrong = read().expect_err("a typo").to_string();
+    assert!(wrong.contains("20-more.yml:2:3") && wrong.contains("did you mean memory"), "{wrong}");
+}
+
+/// As the kubelet replaces a ConfigMap.
+#[test]
+fn a_mounted_config_map_is_read_whole() {
+    use std::os::unix::fs::symlink;
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name);
+    let fill = |name: &str, n: u32| {
+        std::fs::create_dir(at(name)).expect("a directory");
+        for file in ["a.yaml", "b.yaml"] {
+            let key = if file == "a.yaml" { "listen" } else { "agent: {tail: [x]}\nquery: {rows_max" };
+            let end = if file == "a.yaml" { "" } else { "}" };
+            std::fs::write(at(name).join(file), format!("{key}: {n}{end}\n")).expect("written");
+        }
+    };
+    fill("..1", 1);
+    symlink("..1", at("..data")).expect("a link");
+    for file in ["a.yaml", "b.yaml"] {
+        symlink(format!("..data/{file}"), at(file)).expect("a link");
+    }
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 2..60 {
+                fill(&format!("..{n}"), n);
+                symlink(format!("..{n}"), at("..tmp")).expect("a link");
+                std::fs::rename(at("..tmp"), at("..data")).expect("renamed");
+                std::fs::remove_dir_all(at(&format!("..{}", n - 1))).expect("removed");
+            }
+            ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !ended.load(std::sync::atomic::Ordering::SeqCst) {
+            let Ok(tree) = load::<Tree>(Some(directory.path()), std::iter::empty(), "WEIR_") else {
+                continue;
+            };
+            assert_eq!(tree.listen, tree.query.rows_max.to_string(), "half of one, half of another");
+        }
+    });
+    let tree: Tree = load(Some(directory.path()), std::iter::empty(), "WEIR_").expect("reads");
+    assert_eq!((tree.listen.as_str(), tree.query.rows_max), ("59", 59));
+}

@@ -81,7 +81,11 @@ impl KafkaLog {
         self.steward().await?.delete(topics).await
     }
 
-    async fn steward(&self) -> Result<Steward<'_>, KafkaError> {
+    pub(super) fn producing(&self) -> &Arc<Producing> {
+        &self.producing
+    }
+
+    pub(super) async fn steward(&self) -> Result<Steward<'_>, KafkaError> {
         Steward::new(&self.config, &self.producing, &self.contact).await
     }
 }

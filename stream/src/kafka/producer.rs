@@ -106,6 +106,23 @@ impl Producing {
         self.look_up_within(&client, topic, METADATA_WAIT).await
     }
 
+    /// The fewest copies that a partition of the topic has, and the fewest in
+    /// sync; in words why that is not known.
+    pub(super) async fn copies(self: &Arc<Self>, topic: &Topic) -> Result<(usize, usize), String> {
+        let client = self.client().await.map_err(|error| error.to_string())?;
+        let (this, topic) = (self.clone(), topic.clone());
+        blocking(move || {
+            let metadata = client.client().fetch_metadata(Some(topic.as_str()), METADATA_WAIT);
+            let metadata = metadata.map_err(|error| this.contact.reason(&error))?;
+            let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let replicas = partitions().map(|partition| partition.replicas().len()).min();
+            let in_sync = partitions().map(|partition| partition.isr().len()).min();
+            Ok((replicas.unwrap_or(0), in_sync.unwrap_or(0)))
+        })
+        .await
+        .unwrap_or_else(Err)
+    }
+
     async fn look_up_within(
         self: &Arc<Self>,
         client: &Arc<Client>,

@@ -1,18 +1,19 @@
 //! The topics: how many partitions they have, and whether they are fit to use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, ConfigEntry, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::Client;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 
 use super::contact::Contact;
+use super::inspect::TopicSeen;
 use super::producer::{Producing, blocking};
 use super::{KafkaConfig, KafkaError, settings};
 use crate::Topic;
@@ -115,7 +116,7 @@ impl<'a> Steward<'a> {
         // broker lets us in.
         let count = match self.count(&spec.topic).await? {
             Some(count) => count,
-            None if self.config.create_topics => self.create(spec).await?,
+            None if self.config.create_topics => self.create(spec, &self.new_settings()).await?,
             None => {
                 return Err(KafkaError::NoTopic {
                     topic: spec.topic.clone(),
@@ -146,15 +147,33 @@ impl<'a> Steward<'a> {
         self.producing.look_up(topic).await.map_err(|reason| self.unreachable(reason))
     }
 
-    async fn create(&self, spec: &TopicSpec) -> Result<u32, KafkaError> {
-        let settings = self.new_settings();
+    /// How a topic is; nothing is changed.
+    pub(super) async fn see(&self, spec: &TopicSpec) -> Result<TopicSeen, KafkaError> {
+        let Some(partitions) = self.count(&spec.topic).await? else { return Ok(TopicSeen::default()) };
+        let copies = self.producing.copies(&spec.topic).await.map_err(|reason| self.unreachable(reason))?;
+        let value = |entry: &ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
+        let settings = self.settings(&spec.topic).await?;
+        let settings: Option<BTreeMap<_, _>> =
+            settings.map(|settings| settings.entries.iter().filter_map(value).collect());
+        let unfit = settings.as_ref().and_then(|held| {
+            check(spec, self.config, &|name| held.get(name).cloned()).err().map(|error| error.to_string())
+        });
+        let (replicas, in_sync) = copies;
+        Ok(TopicSeen { partitions: Some(partitions), replicas, in_sync, settings, unfit })
+    }
+
+    pub(super) async fn create(
+        &self,
+        spec: &TopicSpec,
+        settings: &[(&'static str, String)],
+    ) -> Result<u32, KafkaError> {
         let partitions = i32::try_from(spec.partitions).unwrap_or(i32::MAX);
         let replication = match self.config.replication_factor {
             0 => -1,
             factor => i32::from(factor),
         };
         let mut new = NewTopic::new(spec.topic.as_str(), partitions, TopicReplication::Fixed(replication));
-        for (name, value) in &settings {
+        for (name, value) in settings {
             new = new.set(name, value);
         }
         let refused = |reason: String| KafkaError::Create { topic: spec.topic.clone(), reason };
