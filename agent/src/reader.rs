@@ -134,6 +134,8 @@ pub(crate) struct Reader {
 pub(crate) struct Heard {
     /// Files that changed.
     pub(crate) changed: HashSet<PathBuf>,
+    /// Files that were created or renamed to there.
+    pub(crate) appeared: HashSet<PathBuf>,
     /// Files were created, renamed or deleted.
     pub(crate) rescan: bool,
     /// More happened than the kernel could note.
@@ -241,6 +243,10 @@ impl Reader {
         if heard.overflow {
             self.measured.watch_overflows.inc();
             self.reconciles = true;
+        }
+        // A descriptor that is held soon is what no rotation can outrun.
+        for path in &heard.appeared {
+            self.appeared(path, now);
         }
         if now.steady >= self.next_scan || (self.scan_wished && now.steady >= self.scan_from) {
             self.scan(now);
