@@ -119,7 +119,7 @@ impl Reader {
         let Some(found) = self.patterns.find(path) else { return };
         if self.files.by_identity(&found.identity).is_none() {
             match self.adopt(&found, &Sight::new(&[], &[]), now) {
-                Ok(_) => self.measured.files.set(gauge(self.files.len() as u64)),
+                Ok(_) => drop(self.measured.files.set(gauge(self.files.len() as u64))),
                 // The scan tells of whatever cannot be read.
                 Err(_) => self.scan_wished = true,
             }
