@@ -52,6 +52,14 @@ impl Bell {
         });
     }
 
+    /// A file came.
+    pub(crate) fn appeared(&self, path: PathBuf) {
+        self.ring(|news| {
+            news.heard.appeared.insert(path);
+            news.heard.rescan = true;
+        });
+    }
+
     /// Files came or went.
     pub(crate) fn rescan(&self) {
         self.ring(|news| news.heard.rescan = true);

@@ -106,6 +106,11 @@ impl Files {
         self.tails.get_mut(&key)
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tails.len()
+    }
+
     /// Every file, in the order in which they were found.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tail> {
         self.tails.values()

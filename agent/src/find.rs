@@ -103,6 +103,17 @@ impl Patterns {
         self.roots.open(path)
     }
 
+    /// What stands at `path`, if it is a live file that a pattern means: not a
+    /// link, and no rotated name.
+    pub(crate) fn find(&self, path: &Path) -> Option<FoundFile> {
+        let is_live = self.patterns.iter().any(|pattern| pattern.means(path))
+            && !path.starts_with(&self.excluded)
+            && !is_compressed(path)
+            && self.patterns.iter().all(|pattern| pattern.original(path).is_none());
+        let metadata = fs::symlink_metadata(path).ok().filter(|metadata| is_live && metadata.is_file())?;
+        Some(FoundFile::new(path.to_owned(), &metadata, None))
+    }
+
     /// True when a file of that path would be read.
     pub(crate) fn matches(&self, path: &Path) -> bool {
         !path.starts_with(&self.excluded)
@@ -268,13 +279,23 @@ impl Found {
         if !self.seen.insert((identity.device, identity.inode)) {
             return;
         }
-        let size = metadata.len();
-        let modified = metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
         if is_compressed(&path) {
-            let rotated_from = Some(family(&path));
-            self.archives.push(FoundFile { path, identity, size, modified, rotated_from });
+            let family = family(&path);
+            self.archives.push(FoundFile::new(path, metadata, Some(family)));
         } else {
-            self.files.push(FoundFile { path, identity, size, modified, rotated_from });
+            self.files.push(FoundFile::new(path, metadata, rotated_from));
+        }
+    }
+}
+
+impl FoundFile {
+    fn new(path: PathBuf, metadata: &Metadata, rotated_from: Option<PathBuf>) -> Self {
+        Self {
+            path,
+            identity: Identity::of(metadata),
+            size: metadata.len(),
+            modified: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+            rotated_from,
         }
     }
 }

@@ -140,6 +140,8 @@ pub(crate) struct Reader {
 pub(crate) struct Heard {
     /// Files that changed.
     pub(crate) changed: HashSet<PathBuf>,
+    /// Files that were created or renamed to there.
+    pub(crate) appeared: HashSet<PathBuf>,
     /// Files were created, renamed or deleted.
     pub(crate) rescan: bool,
     /// More happened than the kernel could note.
@@ -249,6 +251,10 @@ impl Reader {
         if heard.overflow {
             self.measured.watch_overflows.inc();
             self.reconciles = true;
+        }
+        // A descriptor that is held soon is what no rotation can outrun.
+        for path in &heard.appeared {
+            self.appeared(path, now);
         }
         if now.steady >= self.next_scan || (self.scan_wished && now.steady >= self.scan_from) {
             self.scan(now);
@@ -402,7 +408,7 @@ impl Reader {
 
     /// A file may have something to read.
     fn queue(&mut self, key: FileKey) {
-        if let Some(urgency) = self.to_be_queued(key) {
+        if let Some(urgency) = self.place_in_queue(key) {
             self.queue.push_back(key, urgency);
         }
     }
@@ -410,7 +416,7 @@ impl Reader {
     /// The same of a file that was just read from.
     fn queue_on(&mut self, key: FileKey) {
         let at_once = self.files.get(key).is_some_and(Tail::is_read_at_once);
-        match self.to_be_queued(key) {
+        match self.place_in_queue(key) {
             Some(urgency) if at_once => self.queue.push_front(key, urgency),
             Some(urgency) => self.queue.push_back(key, urgency),
             None => {}
@@ -418,7 +424,7 @@ impl Reader {
     }
 
     /// With what urgency, unless it stands there with it already.
-    fn to_be_queued(&mut self, key: FileKey) -> Option<Urgency> {
+    fn place_in_queue(&mut self, key: FileKey) -> Option<Urgency> {
         let tail = self.files.get_mut(key)?;
         let urgency = tail.urgency();
         if !tail.is_within_reach() || tail.queued.is_some_and(|held| held <= urgency) {

@@ -162,7 +162,8 @@ fn tell(
         bell.overflow();
         return;
     }
-    let appears = EventMask::CREATE | EventMask::MOVED_TO | EventMask::MOVED_FROM | EventMask::DELETE;
+    let appears = EventMask::CREATE | EventMask::MOVED_TO;
+    let leaves = EventMask::MOVED_FROM | EventMask::DELETE;
     // What is at the path from now on, if anything, is another directory.
     let lost = EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::UNMOUNT | EventMask::IGNORED;
     if mask.intersects(lost) {
@@ -172,7 +173,8 @@ fn tell(
         return;
     }
     match directories.get(descriptor).zip(name).map(|(directory, name)| directory.join(name)) {
-        Some(_) if mask.intersects(appears) => bell.rescan(),
+        Some(_) if mask.intersects(leaves) || mask.contains(EventMask::ISDIR) => bell.rescan(),
+        Some(path) if mask.intersects(appears) => bell.appeared(path),
         Some(path) => bell.changed(path),
         None => {}
     }

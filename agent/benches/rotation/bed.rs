@@ -84,6 +84,15 @@ impl Bed {
         self.rss_mib = self.rss_mib.max(kib.unwrap_or(0.0) / 1024.0);
     }
 
+    /// CPU time that the agent has taken, of all its threads. Source: proc(5),
+    /// fields 14 and 15 of `stat`, in ticks of 10 ms.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let Some(agent) = &self.agent else { return 0.0 };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", agent.id())).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+
     /// The event log answers nothing from now on, or answers again.
     pub(crate) fn stall(&self, stalls: bool) -> Result<()> {
         let path = self.root.path().join("stall");

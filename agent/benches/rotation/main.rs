@@ -29,7 +29,7 @@ const RENAMES: Renames = Renames {
 };
 
 /// By name, what it is, and how it is run.
-const SCENARIOS: [(&str, &str, fn() -> Outcome); 12] = [
+const SCENARIOS: [(&str, &str, fn() -> Outcome); 13] = [
     ("rotation", "2,000 renames, one each 100 ms, 50 files, 50,000 lines/s", || scenario::rotation(RENAMES)),
     ("storm", "2,000 renames, each file each 100 ms, 50 files, 50,000 lines/s", || {
         scenario::rotation(Renames { interval: Duration::from_millis(2), ..RENAMES })
@@ -45,6 +45,7 @@ const SCENARIOS: [(&str, &str, fn() -> Outcome); 12] = [
     ("fragments", "a container's line of 64 MiB", || scenario::fragments(64 << 20)),
     ("pods", "300 pods that live for a second", || scenario::pods(300, Duration::from_secs(1))),
     ("deleted", "20 files of 25 MB, deleted while they are read", || scenario::deleted(20, 100_000)),
+    ("crowd-small", "14,000 files, 1,024 descriptors", || scenario::crowd(14_000, 1_024, false)),
     ("crowd", "100,000 files, 1,024 descriptors", || scenario::crowd(100_000, 1_024, true)),
     ("crowd-wide", "100,000 files, 16,384 descriptors", || scenario::crowd(100_000, 16_384, true)),
 ];

@@ -47,8 +47,11 @@ impl Queue {
     pub(super) fn pop(&mut self) -> Option<(FileKey, Urgency)> {
         use Urgency::{Calm, Leaving, Pressed};
         self.taken = self.taken.wrapping_add(1);
-        let order =
-            if self.taken % CALM_SHARE == 0 { [Calm, Leaving, Pressed] } else { [Leaving, Pressed, Calm] };
+        let order = if self.taken.is_multiple_of(CALM_SHARE) {
+            [Calm, Leaving, Pressed]
+        } else {
+            [Leaving, Pressed, Calm]
+        };
         order.into_iter().find_map(|urgency| Some((self.lanes[urgency as usize].pop_front()?, urgency)))
     }
 

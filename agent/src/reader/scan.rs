@@ -115,6 +115,19 @@ impl Reader {
         self.next_scan = now.steady + self.config.scan_interval.0.max(took * REST_FACTOR);
     }
 
+    /// A file was created, or renamed to there. The next scan, which is asked
+    /// for as well, finds out about everything else.
+    pub(super) fn appeared(&mut self, path: &Path, now: Moment) {
+        let Some(found) = self.patterns.find(path) else { return };
+        if self.files.by_identity(&found.identity).is_none() {
+            match self.adopt(&found, &Sight::new(&[], &[]), now) {
+                Ok(_) => drop(self.measured.files.set(gauge(self.files.len() as u64))),
+                // The scan tells of whatever cannot be read.
+                Err(_) => self.scan_wished = true,
+            }
+        }
+    }
+
     /// Which incarnation a found file is; a new one if none fits.
     fn place(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> Option<FileKey> {
         if let Some(key) = self.files.by_identity(&found.identity) {

@@ -30,7 +30,7 @@ pub(crate) fn crowd(files: u32, descriptors: u64, measures: bool) -> Outcome {
     bed.start()?;
     let all = u64::from(files) * 3;
     bed.wait("every file to be read", |judge| Ok(judge.lines >= all))?;
-    let took = began.elapsed();
+    let (took, cpu) = (began.elapsed(), bed.cpu_seconds());
     bed.note_rss();
     let rss = bed.rss_mib;
     std::thread::sleep(Duration::from_secs(1));
@@ -74,7 +74,7 @@ pub(crate) fn crowd(files: u32, descriptors: u64, measures: bool) -> Outcome {
         ensure!(took <= START_MAX && rss <= RSS_MIB_MAX, "start {took:.1?}, {rss:.0} MiB");
     }
     Ok(format!(
-        "{files} files with {descriptors} descriptors: read in {took:.1?}, {rss:.0} MiB, {open} open of {limit}, \
+        "{files} files with {descriptors} descriptors: read in {took:.1?} ({cpu:.1} s of CPU), {rss:.0} MiB, {open} open of {limit}, \
          {parked} parked; changes in {grew:.1?}, a restart in {again:.1?}, at most {:.0} MiB",
         bed.rss_mib
     ))
