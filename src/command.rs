@@ -4,6 +4,8 @@
 mod demo;
 mod dismiss;
 mod node;
+#[cfg(feature = "agent")]
+mod redact;
 mod sql;
 mod tap;
 mod top;
@@ -15,6 +17,8 @@ use anyhow::Result;
 
 pub use dismiss::dismiss;
 pub use node::{node, query_worker};
+#[cfg(feature = "agent")]
+pub use redact::redact;
 pub(crate) use sql::complaint;
 pub use sql::sql;
 pub use tap::tap;
@@ -35,6 +39,12 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 #[cfg(not(feature = "demo"))]
 pub fn demo(_: &crate::cli::DemoArgs) -> Result<ExitCode> {
     anyhow::bail!("this build has no demo")
+}
+
+/// This build has no agent, whose rules it would show.
+#[cfg(not(feature = "agent"))]
+pub fn redact(_: &crate::cli::RedactArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no agent, whose rules `weir redact` applies")
 }
 
 /// The corpus belongs to the demo.

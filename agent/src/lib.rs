@@ -7,7 +7,8 @@
 //! one file stands, `frame` turns its bytes into records, `join` makes one event of the lines
 //! of a stack trace, `lane` makes batches,
 //! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
-//! far the lane is complete. `receive` is the other way in.
+//! far the lane is complete. `receive` is the other way in. `redact` replaces what is
+//! sensitive, on both ways.
 //!
 //! Nothing here acknowledges what is not durable: an acknowledged end moves
 //! only when the event log has answered, and a source or a cut is in the
@@ -32,6 +33,7 @@ mod mark;
 mod metric;
 mod reader;
 mod receive;
+mod redact;
 mod root;
 mod rotation;
 mod send;
@@ -48,5 +50,6 @@ pub use error::{StartError, StopError};
 pub use join::Multiline;
 pub use limit::{LimitOverride, LimitsConfig, RateLimit};
 pub use receive::ReceiveConfig;
+pub use redact::{Change, Outcome, RedactAction, RedactConfig, RedactPattern, Redaction, Redactor, Scratch};
 pub use share::Share;
 pub use topics::AgentTopics;

@@ -3,6 +3,7 @@
 mod crash;
 mod gone;
 mod limit;
+mod redact;
 mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,7 @@ use weir_runtime::{ByteSize, Metrics};
 use super::*;
 use crate::identity::Identity;
 use crate::limit::LimitsConfig;
+use crate::redact::RedactConfig;
 
 /// A directory of files, an agent that reads them, and a log.
 struct Bed {
@@ -35,6 +37,7 @@ struct Bed {
     appended: usize,
     log: Vec<EncodedBatch>,
     limits: LimitsConfig,
+    redact: RedactConfig,
     losses: Option<mpsc::Receiver<Vec<Loss>>>,
 }
 
@@ -56,6 +59,7 @@ impl Bed {
             appended: 0,
             log: Vec::new(),
             limits: LimitsConfig::default(),
+            redact: RedactConfig::default(),
             losses: None,
         };
         bed.start();
@@ -73,10 +77,12 @@ impl Bed {
         let origin = Origin::default();
         let measured = self.measured.clone();
         let limiter = Limiter::new(&self.limits).expect("valid limits");
+        let redaction = Redaction::counted(&self.redact, |rule| self.measured.redacted(rule));
+        let redaction = Arc::new(redaction.expect("a valid redaction"));
         let (told, losses) = mpsc::channel(1);
         self.losses = Some(losses);
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
-        self.reader = Some(reader.expect("the kept copies").limited(limiter, told));
+        self.reader = Some(reader.expect("the kept copies").limited(limiter, told).redacting(redaction));
     }
 
     /// The agent dies; of what it had handed on, only the first arrived.

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use weir_proto::DecodeError;
 use weir_proto::limit::{BATCH_BYTES, ROWS_PER_RECORD_BITS};
-use weir_proto::model::{AgentId, ByteRange, Source, TenantId};
+use weir_proto::model::{AgentId, ByteRange, Drop, Source, TenantId, drop_reason};
 use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
@@ -35,6 +35,8 @@ const RESTORE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Arrival {
     decoded: Decoded,
+    /// Events that redaction left out.
+    redacted: u64,
     answer: oneshot::Sender<Result<(), Refusal>>,
 }
 
@@ -46,10 +48,11 @@ pub(super) fn queue() -> (Queue, mpsc::UnboundedReceiver<Arrival>) {
     mpsc::unbounded_channel()
 }
 
-/// Hands a request to the writer and waits until it is durable.
-pub(super) async fn store(queue: &Queue, decoded: Decoded) -> Result<(), Refusal> {
+/// Hands a request to the writer and waits until it is durable, with how many
+/// events redaction left out of it.
+pub(super) async fn store(queue: &Queue, decoded: Decoded, redacted: u64) -> Result<(), Refusal> {
     let (answer, answered) = oneshot::channel();
-    queue.send(Arrival { decoded, answer }).map_err(|_| Refusal::stopping())?;
+    queue.send(Arrival { decoded, redacted, answer }).map_err(|_| Refusal::stopping())?;
     // Without an answer the writer is gone, and its sync may have happened.
     answered.await.map_err(|_| Refusal::stopping())?
 }
@@ -94,9 +97,10 @@ impl Writer {
     pub(super) async fn run(mut self) -> Result<(), Broken> {
         let mut group = Vec::new();
         while self.arrivals.recv_many(&mut group, GROUP_MAX).await > 0 {
+            let redacted = group.iter().map(|arrival| arrival.redacted).sum();
             let (decoded, answers): (Vec<_>, Vec<_>) =
                 group.drain(..).map(|arrival| (arrival.decoded, arrival.answer)).unzip();
-            let result = self.write(decoded).await;
+            let result = self.write(decoded, redacted).await;
             let (answer, broken) = match result {
                 Ok(()) => (Ok(()), None),
                 Err(Failure::Full(error)) => (Err(Refusal::disk_full(&error)), None),
@@ -113,11 +117,12 @@ impl Writer {
         Ok(())
     }
 
-    async fn write(&mut self, decoded: Vec<Decoded>) -> Result<(), Failure> {
+    async fn write(&mut self, decoded: Vec<Decoded>, redacted: u64) -> Result<(), Failure> {
         // All that was answered before lies below these records: their mark.
         let now_micros = self.clock.now_micros();
         let (numbering, next) = (Arc::clone(&self.numbering), self.next.0);
-        let encoded = crate::agent::in_background(move || numbering.encode(decoded, next, now_micros)).await;
+        let encoded =
+            crate::agent::in_background(move || numbering.encode(decoded, redacted, next, now_micros)).await;
         let batches = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
         let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
         let count = batches.len() as u64;
@@ -153,22 +158,31 @@ enum Failure {
 }
 
 impl Numbering {
-    /// Requests as messages, the first with the number `next`.
+    /// Requests as messages, the first with the number `next`. It tells of the
+    /// events that were left out, too.
     fn encode(
         &self,
         decoded: Vec<Decoded>,
+        redacted: u64,
         next: u64,
         mark_micros: i64,
     ) -> Result<Vec<EncodedBatch>, DecodeError> {
         let header = self.header(Some(mark_micros), false);
         let tables: Vec<_> = decoded.into_iter().flat_map(|decoded| decoded.tables).collect();
         let mut batches = Vec::new();
-        for (record, mut piece) in (next..).zip(split(&tables, BATCH_BYTES)) {
+        let mut pieces = split(&tables, BATCH_BYTES);
+        if pieces.is_empty() && redacted > 0 {
+            pieces.push(Vec::new());
+        }
+        for (record, mut piece) in (next..).zip(pieces) {
             // Rows are numbered one table after the other, as they are written.
             piece.sort_by_key(|(table, _)| *table as usize);
             let covered =
                 ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
-            let source = Source { covered, ..self.source.clone() };
+            let reason = drop_reason::REDACTED.to_owned();
+            let drop =
+                (record == next && redacted > 0).then(|| Drop { range: covered, count: redacted, reason });
+            let source = Source { covered, drops: drop.into_iter().collect(), ..self.source.clone() };
             batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
         }
         Ok(batches)
