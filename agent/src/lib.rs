@@ -50,6 +50,8 @@ pub use error::{StartError, StopError};
 pub use join::Multiline;
 pub use limit::{LimitOverride, LimitsConfig, RateLimit};
 pub use receive::ReceiveConfig;
-pub use redact::{Change, Outcome, RedactAction, RedactConfig, RedactPattern, Redaction, Redactor, Scratch};
+pub use redact::{
+    Change, KeyLine, Outcome, RedactAction, RedactConfig, RedactPattern, Redaction, Redactor, Scratch,
+};
 pub use share::Share;
 pub use topics::AgentTopics;

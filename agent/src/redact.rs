@@ -48,6 +48,7 @@ use std::sync::Arc;
 
 pub use choice::Redaction;
 pub use config::{RedactAction, RedactConfig, RedactPattern};
+pub use pem::KeyLine;
 
 use edge::Quote;
 use find::Finder;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use weir_agent::{Change, Outcome, RedactConfig, Redaction, Redactor, Scratch};
+use weir_agent::{Change, KeyLine, Outcome, RedactConfig, Redaction, Redactor, Scratch};
 use weir_proto::limit::LINE_BYTES_MAX;
 
 use super::sql::harmless;
@@ -199,30 +199,56 @@ struct Lines<R> {
     end: usize,
     /// The line's number, from 1.
     number: u64,
+    /// Lines that the piece has beside its first.
+    more: u64,
     is_inside: bool,
 }
 
 impl<R: BufRead> Lines<R> {
     fn new(input: R) -> Self {
-        Self { input, held: Vec::new(), end: 0, number: 0, is_inside: false }
+        Self { input, held: Vec::new(), end: 0, number: 0, more: 0, is_inside: false }
     }
 
-    /// The next line's text, and its ending.
+    /// The next line's text, and its ending. The lines of a private key are one.
     fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
         self.held.drain(..self.end);
-        let room = LINE_BYTES_MAX.saturating_sub(self.held.len()) as u64;
-        self.input.by_ref().take(room).read_until(b'\n', &mut self.held)?;
+        self.number += std::mem::take(&mut self.more);
+        if !self.held.contains(&b'\n') {
+            self.read()?;
+        }
         if self.held.is_empty() {
             return Ok(None);
         }
         self.number += u64::from(!self.is_inside);
         let is_whole = self.held.last() == Some(&b'\n');
         self.is_inside = !is_whole;
-        self.end =
-            if is_whole || self.held.len() < LINE_BYTES_MAX { self.held.len() } else { piece(&self.held) };
+        let is_piece = !is_whole && self.held.len() >= LINE_BYTES_MAX;
+        self.end = if is_piece { piece(&self.held) } else { self.held.len() };
+        if is_whole && KeyLine::begins(&self.held) {
+            self.read_key()?;
+        }
         let line = self.held.get(..self.end).unwrap_or_default();
         let text = line.strip_suffix(b"\n").map_or(line, |text| text.strip_suffix(b"\r").unwrap_or(text));
         Ok(Some(line.split_at(text.len())))
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let room = LINE_BYTES_MAX.saturating_sub(self.held.len()) as u64;
+        self.input.by_ref().take(room).read_until(b'\n', &mut self.held).map(drop)
+    }
+
+    /// Takes the lines that belong to the key whose first is held.
+    fn read_key(&mut self) -> io::Result<()> {
+        loop {
+            self.read()?;
+            let line = self.held.get(self.end..).unwrap_or_default();
+            let Some(part) = KeyLine::of(line).filter(|_| line.ends_with(b"\n")) else { return Ok(()) };
+            self.end = self.held.len();
+            self.more += 1;
+            if part == KeyLine::End {
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -275,6 +301,23 @@ mod tests {
             .expect("written");
         let shown = String::from_utf8(out).expect("text");
         assert!(shown.ends_with("0 of 1 line would change, 0 of them be left out\n"), "{shown}");
+    }
+
+    #[test]
+    fn a_key_over_several_lines_is_one_find_and_lines_are_numbered_as_they_are() {
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIE\nabcd\n-----END PRIVATE KEY-----";
+        let input = format!("a\n{key}\nb bob@example.org\n-----BEGIN PRIVATE KEY-----\nMIIE\nnot of it: x\n");
+        let redactor = redactor(&["email", "private_key"]);
+        let changed = String::from_utf8(filtered(&redactor, input.as_bytes())).expect("text");
+        assert_eq!(
+            changed,
+            "a\n[redacted:private_key]\nb [redacted:email]\n[redacted:private_key]\nnot of it: x\n"
+        );
+        let mut out = Vec::new();
+        preview(Some(&redactor), input.as_bytes(), &mut out, &Marks::PLAIN).expect("written");
+        let shown = String::from_utf8(out).expect("text");
+        assert!(shown.contains("\n6 - b [-bob@example.org-]\n") && shown.contains("\n7 - [-----"), "{shown}");
+        assert!(shown.contains("3 of 9 lines would change"), "{shown}");
     }
 
     #[test]

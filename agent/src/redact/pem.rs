@@ -14,6 +14,37 @@ const DASHES: &[u8] = b"-----";
 /// Bytes of a label like `ENCRYPTED PRIVATE KEY`.
 const LABEL_BYTES_MAX: usize = 64;
 
+/// What a line is of a private key that is printed over several. Such lines are
+/// one event, or only the first would be known for what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyLine {
+    /// A line of a key that has begun.
+    Inside,
+    /// The last.
+    End,
+}
+
+impl KeyLine {
+    /// True for a line that ends with a key's first: `-----BEGIN PRIVATE KEY-----`.
+    pub fn begins(line: &[u8]) -> bool {
+        let line = line.trim_ascii_end();
+        let ends = line.ends_with(b"PRIVATE KEY-----") || line.ends_with(b"PRIVATE KEY BLOCK-----");
+        ends && memmem::find(line, BEGIN.as_bytes()).is_some()
+    }
+
+    /// What the line is, if it goes on with a key.
+    pub fn of(line: &[u8]) -> Option<Self> {
+        let line = line.trim_ascii();
+        if line.starts_with(END) {
+            return Some(Self::End);
+        }
+        let is_base64 = line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+        const HEADERS: [&[u8]; 6] =
+            [b"Proc-Type:", b"DEK-Info:", b"Version:", b"Comment:", b"Hash:", b"Charset:"];
+        (is_base64 || HEADERS.iter().any(|header| line.starts_with(header))).then_some(Self::Inside)
+    }
+}
+
 /// The key whose `-----BEGIN ` stands at `start`: up to its end, or, where that
 /// is missing, as far as it can be one.
 pub(super) fn around(text: &[u8], start: usize) -> Option<(usize, usize)> {

@@ -75,6 +75,20 @@ fn a_trace_is_redacted_as_one_event() {
 }
 
 #[test]
+fn a_private_key_over_several_lines_is_one_event() {
+    let mut bed = redacting(r#"{"rules": ["default"]}"#);
+    let body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n";
+    let key = format!(
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\n{}-----END RSA PRIVATE KEY-----\n",
+        body.repeat(9)
+    );
+    bed.write("a.log", format!("before\nloaded {key}after\n-----BEGIN PUBLIC KEY-----\n"));
+    bed.settle();
+    let expected = ["before", "loaded [redacted:private_key]", "after", "-----BEGIN PUBLIC KEY-----"];
+    assert_eq!(bed.texts("a.log"), expected);
+}
+
+#[test]
 fn lines_that_are_read_again_are_redacted_alike() {
     let mut bed = redacting(r#"{"rules": ["default"]}"#);
     let lines: String = (0..300).map(|n| format!("{n} of bob{n}@example.org with token=t{n}\n")).collect();
