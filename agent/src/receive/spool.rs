@@ -181,7 +181,7 @@ impl Numbering {
                 ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
             let reason = drop_reason::REDACTED.to_owned();
             let drop =
-                (record == next && redacted > 0).then(|| Drop { range: covered, count: redacted, reason });
+                (record == next && redacted > 0).then_some(Drop { range: covered, count: redacted, reason });
             let source = Source { covered, drops: drop.into_iter().collect(), ..self.source.clone() };
             batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
         }

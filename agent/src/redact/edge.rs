@@ -88,7 +88,7 @@ fn ends_escape(text: &[u8], at: usize) -> bool {
 /// The first place from `start` on that does not lie within an escape which
 /// begins right before it.
 pub(super) fn after_escape(text: &[u8], start: usize) -> usize {
-    if slashes_before(text, start) % 2 == 0 {
+    if slashes_before(text, start).is_multiple_of(2) {
         return start;
     }
     match byte(text, start) {

@@ -34,11 +34,14 @@ fn domain(text: &[u8], from: usize) -> Option<usize> {
     let name = text.get(from..end)?;
     let dot = memchr::memrchr(b'.', name)?;
     let last = name.get(dot + 1..)?;
-    let is_word = last.len() >= 2 && last.iter().all(u8::is_ascii_alphabetic);
+    let letters = last.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    // `bob@example.org-7` is taken up to the hyphen.
+    let is_word = letters >= 2 && matches!(last.get(letters), None | Some(b'-'));
     let is_puny = last.len() > 4 && last.get(..4).is_some_and(|head| head.eq_ignore_ascii_case(b"xn--"));
     let begins = name.first().is_some_and(u8::is_ascii_alphanumeric);
     // `icon@2x.png`
     let is_scale = name.get(1) == Some(&b'x') && dot == 2;
+    let end = if is_puny { end } else { from + dot + 1 + letters };
     (begins && dot > 0 && !is_scale && (is_word || is_puny)).then_some(end)
 }
 

@@ -9,7 +9,7 @@
 use globset::GlobSet;
 use regex::bytes::Regex;
 
-use super::edge::{Strings, is_json, look, scalar, unsplit};
+use super::edge::{Quote, Strings, byte, is_json, look, scalar, unsplit};
 use super::literal::{Literals, spellings};
 use super::pair::{self, Kind, Pair};
 use super::rule::BuiltIn;
@@ -221,11 +221,11 @@ impl Finder {
         const STRIDE: usize =
             if card::DIGITS_MIN < iban::LENGTH_MIN { card::DIGITS_MIN } else { iban::LENGTH_MIN };
         let mut at = STRIDE - 1;
-        while let Some(&byte) = text.get(at) {
+        while let Some(&probe) = text.get(at) {
             look(1);
             if let Some(rule) = card
                 && at >= card_floor
-                && card::is_part(byte)
+                && card::is_part(probe)
             {
                 card_floor = card::around(text, at, card_floor, |start, end| {
                     // The digits of a hash may look like one.
@@ -236,7 +236,7 @@ impl Finder {
             }
             if let Some(rule) = iban
                 && at >= iban_floor
-                && iban::is_part(byte)
+                && iban::is_part(probe)
             {
                 iban_floor =
                     iban::around(text, at, iban_floor, |start, end| hits.push(Hit::plain(rule, start, end)));
@@ -379,12 +379,13 @@ impl<'a> State<'a> {
         let pair = pair::value(self.text, name, in_json, objects)?;
         let (start, end) = pair.value;
         // `password: token: x`, `password= "token": "x"`: what was taken may be a name itself.
-        let value = self.text.get(start..(end + 2).min(self.text.len())).unwrap_or_default();
-        let (value, next) = value.split_at_checked(end - start).unwrap_or((value, b""));
+        let value = self.text.get(start..end).unwrap_or_default();
         let is_sign = |byte: &u8| matches!(byte, b':' | b'=');
         let is_name =
             value.split_last().is_some_and(|(last, rest)| is_sign(last) && !rest.iter().any(is_sign));
-        if !is_name && next != b"\":" {
+        let is_quoted_name =
+            Quote::at(self.text, end).is_some_and(|(_, after)| byte(self.text, after) == b':');
+        if !is_name && !is_quoted_name {
             self.pairs = self.pairs.max(end);
         }
         let is_redacted = replace::mask_end(self.text, start).is_some();
@@ -437,7 +438,7 @@ impl Hit {
             text.get(start..end).is_some_and(|text| !text.iter().any(|byte| b"\"{}[],:".contains(byte)));
         if is_scalar {
             (self.start, self.end) = (start, end);
-            self.quoting = Some(super::edge::Quote { slashes: 0, mark: b'"' });
+            self.quoting = Some(Quote { slashes: 0, mark: b'"' });
         }
     }
 }

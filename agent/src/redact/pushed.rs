@@ -128,10 +128,10 @@ impl Editor {
         };
         match data {
             Data::Gauge(of) => {
-                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars))
+                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars));
             }
             Data::Sum(of) => {
-                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars))
+                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars));
             }
             Data::Histogram(of) => {
                 of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars));
@@ -140,7 +140,7 @@ impl Editor {
                 of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut point.exemplars));
             }
             Data::Summary(of) => {
-                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut Vec::new()))
+                of.data_points.retain_mut(|point| keeps(&mut point.attributes, &mut Vec::new()));
             }
         }
     }

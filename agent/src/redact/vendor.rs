@@ -1,7 +1,7 @@
 //! Keys of clouds and services, known by how they begin. Formats are those that
 //! the vendors document, or that their own secret scanners look for.
 
-use super::edge::{before, begins_word, byte, run, run_before};
+use super::edge::{before, begins_word, byte, ends_word, run, run_before};
 
 /// A kind of key.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Vendor {
                 let length = run(text, after, max + 1, |byte| alphabet.holds(byte));
                 let end = after + trimmed(text, after, length);
                 let fits = (min..=max).contains(&(end - after));
-                (fits && begins_word(text, start)).then_some((start, end))
+                (fits && begins_word(text, start) && ends_word(text, end)).then_some((start, end))
             }
             Shape::Setting { min } => {
                 let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=%".contains(&byte);

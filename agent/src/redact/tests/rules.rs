@@ -19,6 +19,7 @@ fn addresses_of_people() {
         "用户⟨bob@example.org⟩登录",
         "⟨x@xn--bcher-kva.example⟩ and ⟨y@example.xn--p1ai⟩.",
         "⟨a@b.example⟩,⟨c@d.example⟩;⟨e@f.example⟩",
+        "⟨bob@example.org⟩-----BEGIN",
     ] {
         finds("email", line);
     }
