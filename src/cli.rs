@@ -62,6 +62,11 @@ enum Command {
     /// Look for what keeps Weir from working here, and say what to do about it.
     #[command(before_help = "Example:\n  weir doctor\n  weir doctor --config /etc/weir/weir.yaml --json")]
     Doctor(DoctorArgs),
+    /// Replace sensitive text in the lines of standard input, as an agent would.
+    #[command(
+        before_help = "Example:\n  weir redact --dry-run < app.log\n  weir redact --dry-run --config /etc/weir/weir.yaml < app.log\n  weir redact --rules email,card < app.log > clean.log"
+    )]
+    Redact(RedactArgs),
     /// Stop naming a retired agent in answers: nothing more will come of it.
     #[command(
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
@@ -295,6 +300,22 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
+/// What is replaced, and what is shown.
+#[derive(Debug, Args)]
+pub struct RedactArgs {
+    /// Show what would change, line by line, and how often each rule found
+    /// something, instead of the lines.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The configuration whose `agent.redact` holds; without it, every rule but
+    /// `ip`.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Only these rules, for example email,card; patterns of the file, too.
+    #[arg(long, value_name = "RULES", value_delimiter = ',')]
+    pub rules: Vec<String>,
+}
+
 /// Which agent, and in which catalog.
 #[derive(Debug, Args)]
 pub struct DismissArgs {
@@ -383,6 +404,7 @@ pub fn main() -> ExitCode {
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
         Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),
         Command::Sql(args) => command::sql(&args),
+        Command::Redact(args) => command::redact(&args),
         Command::Dismiss(args) => command::dismiss(&args),
         Command::Validate { file } => command::validate(&file),
         Command::Demo(args) => command::demo(&args),

@@ -7,6 +7,8 @@ mod dismiss;
 mod doctor;
 mod node;
 #[cfg(feature = "agent")]
+mod redact;
+#[cfg(feature = "agent")]
 mod run;
 #[cfg(feature = "agent")]
 mod ship;
@@ -23,6 +25,8 @@ pub use dismiss::dismiss;
 #[cfg(feature = "agent")]
 pub use doctor::doctor;
 pub use node::{node, query_worker};
+#[cfg(feature = "agent")]
+pub use redact::redact;
 #[cfg(feature = "agent")]
 pub use run::run;
 #[cfg(feature = "agent")]
@@ -65,6 +69,12 @@ pub fn run(_: &crate::cli::RunArgs) -> Result<ExitCode> {
 #[cfg(not(feature = "demo"))]
 pub fn demo(_: &crate::cli::DemoArgs) -> Result<ExitCode> {
     anyhow::bail!("this build has no demo")
+}
+
+/// This build has no agent, whose rules it would show.
+#[cfg(not(feature = "agent"))]
+pub fn redact(_: &crate::cli::RedactArgs) -> Result<ExitCode> {
+    anyhow::bail!("this build has no agent, whose rules `weir redact` applies")
 }
 
 /// The corpus belongs to the demo.

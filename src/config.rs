@@ -174,7 +174,7 @@ impl Config {
         #[cfg(any(feature = "agent", feature = "ingest"))]
         weir_stream::Topic::new(&format!("{}.logs", self.log.topic_prefix)).context("log.topic_prefix")?;
         #[cfg(feature = "agent")]
-        self.agent.validate().context("agent.tail")?;
+        self.agent.validate()?;
         #[cfg(feature = "ingest")]
         self.ingest.validate().map_err(anyhow::Error::msg)?;
         #[cfg(feature = "query")]

@@ -22,6 +22,7 @@ use crate::limit::Limiter;
 use crate::metric::Measured;
 use crate::reader::{Change, Reader};
 use crate::receive::{Receivers, Surroundings};
+use crate::redact::Redaction;
 use crate::send::{Delivery, Sender, Trouble};
 use crate::status::{self, Desk};
 use crate::tail::Moment;
@@ -86,6 +87,9 @@ pub async fn start(
         .map_err(|source| StartError::StateDirectory { path: state_dir.clone(), source })?;
     let patterns = Patterns::new(&config.tail, &config.roots, &excluded)?;
     let limiter = Limiter::new(&config.limits)?;
+    let measured = Measured::new(&handles.metrics);
+    let redaction = Redaction::counted(&config.redact, |rule| measured.redacted(rule))?;
+    let redaction = Arc::new(redaction);
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;
     let topic = topics.logs.clone();
@@ -110,7 +114,6 @@ pub async fn start(
             (None, None)
         }
     };
-    let measured = Measured::new(&handles.metrics);
     let origin = Origin::here(config.cluster.clone(), config.node.clone());
     let tasks = Tasks::new("agent", handles.shutdown.clone());
     let receivers = Receivers::start(Surroundings {
@@ -118,6 +121,7 @@ pub async fn start(
         tenant: &config.tenant,
         origin: &origin,
         measured: &measured,
+        redaction: &redaction,
         log: &log,
         topics: &topics,
         state_dir: &state_dir,
@@ -128,7 +132,8 @@ pub async fn start(
     let (tap, (told, losses)) = (Arc::<Tap>::default(), mpsc::channel(LOSSES_WAITING));
     let own = origin.clone();
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
-    let reader = reader.holding(descriptor::allowance()).limited(limiter, told).tapped(Arc::clone(&tap));
+    let reader = reader.holding(descriptor::allowance()).limited(limiter, told);
+    let reader = reader.redacting(redaction).tapped(Arc::clone(&tap));
 
     let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());

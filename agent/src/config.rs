@@ -12,6 +12,7 @@ use crate::find::Patterns;
 use crate::join::Multiline;
 use crate::limit::LimitsConfig;
 use crate::receive::ReceiveConfig;
+use crate::redact::{RedactConfig, Redaction};
 
 /// The agent's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +65,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What clients push.
     pub receive: ReceiveConfig,
+    /// What is replaced in what is tailed and pushed.
+    pub redact: RedactConfig,
     /// Nothing below this directory is read, whatever the patterns say: where
     /// Weir keeps what it has read. Set by the process, not by the operator.
     #[serde(skip)]
@@ -88,9 +91,11 @@ impl Config {
     /// Says which pattern cannot be understood, if one cannot.
     ///
     /// # Errors
-    /// [`StartError::Glob`], [`StartError::Pattern`] or [`StartError::Limits`].
+    /// [`StartError::Glob`], [`StartError::Pattern`], [`StartError::Limits`] or
+    /// [`StartError::Redact`].
     pub fn validate(&self) -> Result<(), StartError> {
         self.limits.validate()?;
+        Redaction::check(&self.redact)?;
         Patterns::new(&self.tail, &self.roots, Path::new("")).map(drop)
     }
 }
@@ -112,6 +117,7 @@ impl Default for Config {
             goodbye: false,
             limits: LimitsConfig::default(),
             receive: ReceiveConfig::default(),
+            redact: RedactConfig::default(),
             own_data: None,
         }
     }

@@ -36,6 +36,17 @@ pub enum StartError {
         /// What is wrong with it, and what to write.
         reason: String,
     },
+    /// What is said of redaction makes no sense, or its secret cannot be read.
+    #[error("{key}: {reason}")]
+    Redact {
+        /// The setting.
+        key: String,
+        /// What is wrong with it, and what to write.
+        reason: String,
+        /// The system's error, where there is one.
+        #[source]
+        source: Option<io::Error>,
+    },
     /// The state directory cannot be used.
     #[error("the agent's state directory {path} cannot be written; make it writable or choose another")]
     StateDirectory {

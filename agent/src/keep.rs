@@ -13,13 +13,16 @@
 //! | after the copy | the copy, and reads on in it |
 //! | while it is removed | an acknowledged file that is gone, or that and its copy |
 //!
+//! It holds bytes as they stood in the file, nothing redacted (`crate::redact`),
+//! and can be read by the agent's user alone.
+//!
 //! Not here: which files are worth a copy, and what is said of those that get
 //! none.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use crate::checkpoint::{FileKey, sync_directory};
@@ -109,7 +112,10 @@ impl Keep {
     pub(crate) fn draft(&self, key: FileKey, from: u64) -> io::Result<Draft> {
         fs::create_dir_all(&self.directory)?;
         let path = self.directory.join(format!("{}.new", key.0));
-        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).open(&path)?;
+        // It holds the file's bytes as they are, whatever is redacted of them later.
+        let mut options = OpenOptions::new();
+        let options = options.create(true).truncate(true).read(true).write(true).mode(0o600);
+        let file = options.open(&path)?;
         Ok(Draft { key, path, file, from, end: 0, bytes: 0 })
     }
 

@@ -8,7 +8,7 @@
 //! of a stack trace, `lane` makes batches,
 //! `send` appends them, `checkpoint` keeps what must survive, `mark` says how
 //! far the lane is complete. `receive` is the other way in, and `pipe` makes what
-//! it takes as lines.
+//! it takes as lines. `redact` replaces what is sensitive, on both ways.
 //!
 //! Nothing here acknowledges what is not durable: an acknowledged end moves
 //! only when the event log has answered, and a source or a cut is in the
@@ -35,6 +35,7 @@ mod metric;
 mod pipe;
 mod reader;
 mod receive;
+mod redact;
 mod root;
 mod rotation;
 mod send;
@@ -53,6 +54,9 @@ pub use join::Multiline;
 pub use limit::{LimitOverride, LimitsConfig, RateLimit};
 pub use pipe::{Pipe, PipeBatch};
 pub use receive::ReceiveConfig;
+pub use redact::{
+    Change, KeyLine, Outcome, RedactAction, RedactConfig, RedactPattern, Redaction, Redactor, Scratch,
+};
 pub use share::Share;
 pub use survey::{Survey, survey};
 pub use topics::AgentTopics;

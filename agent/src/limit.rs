@@ -35,8 +35,9 @@
 //! duplicate. What is above was never sent, so no run lies across the end of
 //! what is covered, and every count is exact.
 //!
-//! Sampling decides by the record's place alone, so a replay decides alike; its
-//! runs need the reach all the same.
+//! Sampling decides by the record's place alone, and redaction (`crate::redact`)
+//! by its text, so a replay decides alike; their runs need the reach all the
+//! same. Below it, what redaction would drop is masked.
 
 mod config;
 mod gcra;
@@ -109,6 +110,8 @@ pub(crate) struct Gate {
     spared: [u64; 3],
     /// Streams that an earlier process sent without noting a reach.
     unbounded: [bool; 3],
+    /// Records may be dropped for what is in them.
+    by_content: bool,
 }
 
 /// What was decided of a record.
@@ -118,6 +121,8 @@ pub(crate) struct Judgement {
     pub(crate) refused: Option<&'static str>,
     /// The gate must be durable before anything more is sent.
     pub(crate) is_undurable: bool,
+    /// It may be left out for what is in it: nobody was sent it before.
+    pub(crate) is_droppable: bool,
 }
 
 impl Limiter {
@@ -154,7 +159,8 @@ impl Limiter {
         now: Moment,
     ) -> Judgement {
         if gate.is_open() {
-            return Judgement { refused: None, is_undurable: gate.forget(frame.stream) };
+            let is_undurable = gate.forget(frame.stream);
+            return Judgement { refused: None, is_undurable, is_droppable: false };
         }
         let is_undurable = gate.raise(frame.stream, frame.range.end);
         let is_spared = frame.range.start < gate.spared[frame.stream.index()];
@@ -163,7 +169,12 @@ impl Limiter {
             let rate = (reason == drop_reason::RATE_LIMITED).then_some(gate.pod_rate).flatten();
             self.losses.count(&gate.limited, reason, rate, frame.range.len());
         }
-        Judgement { refused, is_undurable }
+        Judgement { refused, is_undurable, is_droppable: gate.by_content && !is_spared }
+    }
+
+    /// Counts a record that was dropped for another reason than its limits.
+    pub(crate) fn dropped(&mut self, gate: &Gate, reason: &'static str, bytes: u64) {
+        self.losses.count(&gate.limited, reason, None, bytes);
     }
 
     /// What was dropped since this was last asked, once in a while.
@@ -254,9 +265,14 @@ impl Gate {
         self.reach[stream.index()]
     }
 
+    /// Records of the file may be dropped for what is in them, or not.
+    pub(crate) fn drop_by_content(&mut self, may: bool) {
+        self.by_content = may;
+    }
+
     /// Nothing is ever dropped.
     fn is_open(&self) -> bool {
-        self.pod_rate.is_none() && self.namespace_rate.is_none() && self.sample.is_none()
+        !self.by_content && self.pod_rate.is_none() && self.namespace_rate.is_none() && self.sample.is_none()
     }
 
     /// Nothing is limited any more, so no reach is kept. True when that is to be

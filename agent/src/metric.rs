@@ -5,6 +5,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use weir_runtime::Metrics;
 
+type Named = Family<[(&'static str, String); 1], Counter>;
 type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
 
 /// The agent's metrics. Cloning shares.
@@ -50,6 +51,7 @@ pub(crate) struct Measured {
     pub(crate) kept_bytes: Gauge,
     /// Unread bytes of files that were renamed, deleted or compressed.
     pub(crate) rotated_unread_bytes: Gauge,
+    redacted: Named,
     drops: Labelled,
     dropped_bytes: Labelled,
     errors: Labelled,
@@ -115,6 +117,7 @@ impl Measured {
             "unread bytes of rotated files",
             all.rotated_unread_bytes.clone(),
         );
+        registry.register("agent_redacted", "texts redacted, by rule", all.redacted.clone());
         registry.register("agent_drops", "events dropped, by reason", all.drops.clone());
         registry.register("agent_dropped_bytes", "bytes dropped, by reason", all.dropped_bytes.clone());
         registry.register("agent_errors", "failures survived, by kind", all.errors.clone());
@@ -126,6 +129,11 @@ impl Measured {
     pub(crate) fn dropped(&self, reason: &'static str, bytes: u64) {
         self.drops.get_or_create(&[("reason", reason)]).inc();
         self.dropped_bytes.get_or_create(&[("reason", reason)]).inc_by(bytes);
+    }
+
+    /// What counts the finds of a rule of redaction.
+    pub(crate) fn redacted(&self, rule: &str) -> Counter {
+        self.redacted.get_or_create(&[("rule", rule.to_owned())]).clone()
     }
 
     /// A failure of a kind: `directory`, `file`, `link`, `archive`,

@@ -47,6 +47,7 @@ use crate::lane::{Closed, Lane, Settles};
 use crate::limit::{Limiter, Loss};
 use crate::mark::Marks;
 use crate::metric::Measured;
+use crate::redact::{Redaction, Scratch};
 use crate::root::is_refusal;
 use crate::status::ReaderStatus;
 use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
@@ -96,6 +97,8 @@ pub(crate) struct Reader {
     archives: Archives,
     buffer: Vec<u8>,
     limiter: Limiter,
+    redaction: Arc<Redaction>,
+    scratch: Scratch,
     tap: Arc<Tap>,
     told: Option<mpsc::Sender<Vec<Loss>>>,
     /// Files that may have something to read.
@@ -197,6 +200,8 @@ impl Reader {
             archives: Archives::new(known, restored.mark),
             buffer: Vec::new(),
             limiter: Limiter::default(),
+            redaction: Arc::default(),
+            scratch: Scratch::default(),
             tap: Arc::default(),
             told: None,
             queue: Queue::default(),
@@ -236,6 +241,12 @@ impl Reader {
     /// Drops what is too much, and says so; without this nothing is dropped.
     pub(crate) fn limited(mut self, limiter: Limiter, told: mpsc::Sender<Vec<Loss>>) -> Self {
         (self.limiter, self.told) = (limiter, Some(told));
+        self
+    }
+
+    /// Replaces what is sensitive in records; without this nothing is.
+    pub(crate) fn redacting(mut self, redaction: Arc<Redaction>) -> Self {
+        self.redaction = redaction;
         self
     }
 
@@ -391,6 +402,8 @@ impl Reader {
             measured: &self.measured,
             buffer: &mut self.buffer,
             limiter: &mut self.limiter,
+            redaction: &self.redaction,
+            scratch: &mut self.scratch,
             tap: &self.tap,
         };
         Some((self.files.get_mut(key)?, bench))

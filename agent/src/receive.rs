@@ -2,7 +2,7 @@
 //! lines of `weir ship` and `weir run`.
 //!
 //! ```text
-//! body -> message -> columns -> spool (fsync) -> answer
+//! body -> message -> redacted -> columns -> spool (fsync) -> answer
 //!                                 |
 //!                                 +-> event log -> trim
 //! ```
@@ -57,6 +57,7 @@ use crate::attribute::Origin;
 use crate::bell::Stop;
 use crate::limit::Loss;
 use crate::metric::Measured;
+use crate::redact::Redaction;
 use crate::send::{Delivery, Trouble};
 use crate::{AgentTopics, StartError};
 use door::{Door, Inlet};
@@ -101,6 +102,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) tenant: &'a TenantId,
     pub(crate) origin: &'a Origin,
     pub(crate) measured: &'a Measured,
+    pub(crate) redaction: &'a Redaction,
     pub(crate) log: &'a Arc<dyn Append>,
     pub(crate) topics: &'a AgentTopics,
     /// The agent's state directory, which is locked.
@@ -112,8 +114,18 @@ pub(crate) struct Surroundings<'a> {
 impl Receivers {
     /// Opens the spools, and goes on sending what they hold.
     pub(crate) async fn start(around: Surroundings<'_>) -> Result<Self, StartError> {
-        let Surroundings { config, tenant, origin, measured, log, topics, state_dir, tasks, handles } =
-            around;
+        let Surroundings {
+            config,
+            tenant,
+            origin,
+            measured,
+            redaction,
+            log,
+            topics,
+            state_dir,
+            tasks,
+            handles,
+        } = around;
         let directory = state_dir.join("receive");
         let mut partitions = Vec::with_capacity(Signal::ALL.len());
         for signal in Signal::ALL {
@@ -191,7 +203,8 @@ impl Receivers {
             inlets.push(Inlet::new(queue, backlog));
             troubles.extend([spooling, sending]);
         }
-        let door = Arc::new(Door::new(config, inlets, handles.clock.clone(), received));
+        let door = Door::new(config, inlets, handles.clock.clone(), received).redacting(redaction.base());
+        let door = Arc::new(door);
         Ok(Self { door, stop, troubles })
     }
 

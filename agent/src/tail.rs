@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_proto::limit::LINE_BYTES_MAX;
 use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
 use crate::attribute::{Origin, is_docker_log, is_pod_log};
@@ -20,9 +21,10 @@ use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Endings, Fingerprint, Guarded, Identity, is_another};
 use crate::join::{Joiner, Modes, Multiline};
 use crate::lane::{Lane, SourceKey};
-use crate::limit::{Asked, Gate, Limiter, Subject};
+use crate::limit::{Asked, Gate, Judgement, Limiter, Subject};
 use crate::metric::Measured;
 use crate::reader::Urgency;
+use crate::redact::{self, Outcome, Redaction, Redactor, Scratch};
 use crate::status::{Counts, FileStatus};
 use crate::tap::{Stage, Tap};
 
@@ -117,6 +119,8 @@ pub(crate) struct Tail {
     /// The time in the last line, microseconds since 1970.
     written: Option<i64>,
     gate: Gate,
+    /// What is replaced in its records; chosen with the first.
+    redactor: Option<Arc<Redactor>>,
     counts: Counts,
     /// A copy of it holds it up to here.
     copied: u64,
@@ -141,6 +145,10 @@ pub(crate) struct Bench<'a> {
     pub(crate) measured: &'a Measured,
     /// Says what is too much.
     pub(crate) limiter: &'a mut Limiter,
+    /// Says what is replaced in records.
+    pub(crate) redaction: &'a Redaction,
+    /// What replacing needs.
+    pub(crate) scratch: &'a mut Scratch,
     /// Shows records to whoever watches.
     pub(crate) tap: &'a Tap,
     /// Holds the bytes being framed.
@@ -192,6 +200,7 @@ impl Tail {
             grew: now.steady,
             written: None,
             gate: Gate::default(),
+            redactor: None,
             counts: Counts::default(),
             copied: 0,
             untold: None,
@@ -252,6 +261,7 @@ impl Tail {
             grew: Duration::ZERO,
             written: None,
             gate: Gate::restore(&entry.streams),
+            redactor: None,
             counts: Counts::default(),
             copied: 0,
             untold: None,
@@ -656,8 +666,11 @@ impl Tail {
             origin: bench.origin,
             measured: bench.measured,
             limiter: bench.limiter,
+            redaction: bench.redaction,
+            scratch: bench.scratch,
             tap: bench.tap,
             gate: &mut self.gate,
+            redactor: &mut self.redactor,
             counts: &mut self.counts,
             now,
         };
@@ -693,8 +706,11 @@ pub(crate) struct TailSink<'a> {
     origin: &'a Origin,
     measured: &'a Measured,
     limiter: &'a mut Limiter,
+    redaction: &'a Redaction,
+    scratch: &'a mut Scratch,
     tap: &'a Tap,
     gate: &'a mut Gate,
+    redactor: &'a mut Option<Arc<Redactor>>,
     counts: &'a mut Counts,
     now: Moment,
 }
@@ -711,33 +727,52 @@ impl TailSink<'_> {
         source
     }
 
-    /// Says whether a record is dropped, and counts it if it is.
-    fn refuses(&mut self, source: SourceKey, frame: &Frame<'_>) -> bool {
+    /// Says what becomes of a record whatever is in it, and counts it if it is dropped.
+    fn judge(&mut self, source: SourceKey, frame: &Frame<'_>) -> Judgement {
         if self.gate.subject().is_none() {
             let subject = Subject::of(&self.origin.resource(self.path, frame.stream));
+            *self.redactor = self.redaction.base();
+            self.gate.drop_by_content(self.redactor.as_ref().is_some_and(|redactor| redactor.drops()));
             self.limiter.admit(self.gate, Arc::new(subject), Asked::default());
         }
         let judgement = self.limiter.judge(self.gate, self.lane.id(source), frame, self.now);
         self.drew |= judgement.is_undurable;
-        let Some(reason) = judgement.refused else { return false };
+        if let Some(reason) = judgement.refused {
+            self.refuse(source, frame, reason);
+        }
+        judgement
+    }
+
+    fn refuse(&mut self, source: SourceKey, frame: &Frame<'_>, reason: &'static str) {
         self.lane.refuse(source, frame.range, reason);
         self.measured.dropped(reason, frame.range.len());
         self.counts.dropped(reason);
-        true
     }
 }
 
 impl Sink for TailSink<'_> {
     fn record(&mut self, frame: Frame<'_>) {
         let source = self.source(frame.stream);
-        let refused = self.refuses(source, &frame);
+        let judgement = self.judge(source, &frame);
         self.tap.offer(Stage::Framed, self.gate.subject(), &frame, self.now);
         if let Some(nanos) = frame.timestamp_nanos {
             self.written = Some(nanos.div_euclid(1_000));
         }
-        if refused {
+        if judgement.refused.is_some() {
             return;
         }
+        let outcome = match self.redactor {
+            Some(redactor) => redactor.redact(frame.text, judgement.is_droppable, self.scratch),
+            None => Outcome::Clean,
+        };
+        let frame = match outcome {
+            Outcome::Clean => frame,
+            Outcome::Changed(text) => redact::rewritten(frame, text),
+            Outcome::Dropped => {
+                self.limiter.dropped(self.gate, drop_reason::REDACTED, frame.range.len());
+                return self.refuse(source, &frame, drop_reason::REDACTED);
+            }
+        };
         self.tap.offer(Stage::Batched, self.gate.subject(), &frame, self.now);
         self.lane.push(source, &frame, self.now.wall);
         self.measured.lines.inc();

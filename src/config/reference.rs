@@ -16,13 +16,14 @@ const BEGIN: &str = "<!-- Written by `cargo xtask reference` from the code, up t
 const END: &str = "<!-- end -->\n";
 
 /// The structs of the tree that lie in other files: key, file, struct.
-const SECTIONS: [(&str, &str, &str); 9] = [
+const SECTIONS: [(&str, &str, &str); 10] = [
     ("s3", "storage/src/object/bucket.rs", "S3Config"),
     ("log", "src/config.rs", "LogConfig"),
     ("log.kafka", "stream/src/kafka/config.rs", "KafkaConfig"),
     ("agent", "agent/src/config.rs", "Config"),
     ("agent.limits", "agent/src/limit/config.rs", "LimitsConfig"),
     ("agent.receive", "agent/src/receive/config.rs", "ReceiveConfig"),
+    ("agent.redact", "agent/src/redact/config.rs", "RedactConfig"),
     ("ingest", "ingest/src/config.rs", "Config"),
     ("query", "query/src/config.rs", "Config"),
     ("alerting", "alerting/src/config.rs", "Config"),

@@ -10,6 +10,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem;
 
 use super::shape;
+use crate::redact::KeyLine;
 
 /// How far into a line a word that tells of an error is looked for.
 const HEAD_BYTES: usize = 512;
@@ -52,6 +53,10 @@ pub(super) enum Trace {
     NodeSource,
     /// Node: behind the caret, before the error.
     NodeCaret,
+    /// Within a private key, which redaction must see as a whole.
+    Key,
+    /// Behind its last line.
+    KeyEnd,
 }
 
 impl Trace {
@@ -60,6 +65,9 @@ impl Trace {
         let first = line.first()?;
         if shape::is_json(line) {
             return None;
+        }
+        if KeyLine::begins(line) {
+            return Some(Self::Key);
         }
         if let b' ' | b'\t' = first {
             return Self::begin_inside(line);
@@ -118,6 +126,9 @@ impl Trace {
         if shape::is_blank(line) {
             return self.gap();
         }
+        if self == Self::Key {
+            return KeyLine::of(line).map(|line| if line == KeyLine::End { Self::KeyEnd } else { Self::Key });
+        }
         let is_inside = shape::is_indented(line) || shape::is_frame(line);
         match self {
             Self::Head => self.after_head(line, is_inside),
@@ -153,6 +164,7 @@ impl Trace {
             Self::NodePlace => (line.len() <= SOURCE_BYTES).then_some(Self::NodeSource),
             Self::NodeSource => shape::is_caret(line).then_some(Self::NodeCaret),
             Self::NodeCaret => Some(Self::Frames),
+            Self::Key | Self::KeyEnd => None,
         }
     }
 
@@ -163,14 +175,17 @@ impl Trace {
             Self::Frames => Some(Self::FramesGap),
             Self::PythonEnd => Some(Self::PythonGap),
             Self::GoFrames => Some(Self::GoGap),
-            Self::Python | Self::PythonLink | Self::GoPanic | Self::GoGap | Self::NodeCaret => Some(self),
+            Self::Python | Self::PythonLink | Self::GoPanic | Self::GoGap | Self::NodeCaret | Self::Key => {
+                Some(self)
+            }
             Self::HeadGap
             | Self::FramesGap
             | Self::PythonGap
             | Self::RustPanic
             | Self::RustMessage
             | Self::NodePlace
-            | Self::NodeSource => None,
+            | Self::NodeSource
+            | Self::KeyEnd => None,
         }
     }
 

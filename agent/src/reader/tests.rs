@@ -6,6 +6,7 @@ mod crash;
 mod gone;
 mod hold;
 mod limit;
+mod redact;
 mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -24,6 +25,7 @@ use super::*;
 use crate::identity::Identity;
 use crate::join::Multiline;
 use crate::limit::LimitsConfig;
+use crate::redact::RedactConfig;
 
 /// A directory of files, an agent that reads them, and a log.
 struct Bed {
@@ -42,6 +44,7 @@ struct Bed {
     log: Vec<EncodedBatch>,
     limits: LimitsConfig,
     multiline: Multiline,
+    redact: RedactConfig,
     losses: Option<mpsc::Receiver<Vec<Loss>>>,
 }
 
@@ -65,6 +68,7 @@ impl Bed {
             log: Vec::new(),
             limits: LimitsConfig::default(),
             multiline: Multiline::Auto,
+            redact: RedactConfig::default(),
             losses: None,
         };
         bed.start();
@@ -80,11 +84,13 @@ impl Bed {
         let origin = Origin::default();
         let measured = self.measured.clone();
         let limiter = Limiter::new(&self.limits).expect("valid limits");
+        let redaction = Redaction::counted(&self.redact, |rule| self.measured.redacted(rule));
+        let redaction = Arc::new(redaction.expect("a valid redaction"));
         let (told, losses) = mpsc::channel(1);
         self.losses = Some(losses);
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
         let reader = reader.expect("the kept copies").holding(self.descriptors);
-        self.reader = Some(reader.limited(limiter, told));
+        self.reader = Some(reader.limited(limiter, told).redacting(redaction));
     }
 
     fn config(&self) -> Config {

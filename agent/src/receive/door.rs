@@ -1,6 +1,6 @@
 //! What is let in: one way for all protocols, from a body to a durable record.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use weir_proto::DecodeError;
@@ -16,6 +16,8 @@ use super::metric::Received;
 use super::refusal::Refusal;
 use super::spool::{self, Backlog, Content, Queue};
 use crate::Share;
+use crate::redact::Redactor;
+use crate::redact::pushed::Editor;
 
 /// Lets requests in, while the spools have room and the memory suffices.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Door {
     clock: Clock,
     received: Received,
     sample_traces: Share,
+    redactor: Option<Arc<Redactor>>,
 }
 
 /// The way to one signal's spool.
@@ -64,7 +67,14 @@ impl Door {
     pub(super) fn new(config: &ReceiveConfig, inlets: Vec<Inlet>, clock: Clock, received: Received) -> Self {
         let max_body = usize::try_from(config.max_body.0).unwrap_or(usize::MAX);
         let sample_traces = config.sample_traces;
-        Self { max_body, memory: Memory::new(config.memory.0), inlets, clock, received, sample_traces }
+        let memory = Memory::new(config.memory.0);
+        Self { max_body, memory, inlets, clock, received, sample_traces, redactor: None }
+    }
+
+    /// Replaces what is sensitive in what is let in; without this nothing is.
+    pub(super) fn redacting(mut self, redactor: Option<Arc<Redactor>>) -> Self {
+        self.redactor = redactor;
+        self
     }
 
     /// Lets nothing more in. What was let in goes on.
@@ -104,30 +114,34 @@ impl Door {
 
     /// Decodes a request beside the threads that serve connections, and makes it
     /// durable. The decoder gets the time at which the request was seen, in
-    /// microseconds.
+    /// microseconds, and what redacts the request before it becomes columns.
     pub(super) async fn take(
         &self,
         signal: Signal,
-        decode: impl FnOnce(i64) -> Result<Decoded, Refusal> + Send + 'static,
+        decode: impl FnOnce(i64, &mut Editor) -> Result<Decoded, Refusal> + Send + 'static,
     ) -> Result<Verdict, Refusal> {
         let observed_micros = self.clock.now_micros();
         let share = if signal == Signal::Spans { self.sample_traces } else { Share::ALL };
+        let mut editor = Editor::new(self.redactor.clone());
         let decode = move || {
-            let mut decoded = decode(observed_micros)?;
+            let mut decoded = decode(observed_micros, &mut editor)?;
             let sampled = if share.is_all() { 0 } else { decoded.sample_traces(share.get()) };
-            Ok::<_, Refusal>((decoded, sampled))
+            Ok::<_, Refusal>((decoded, sampled, editor.left_out()))
         };
         let decoding = tokio::task::spawn_blocking(decode).await;
-        let (decoded, sampled) = decoding.map_err(|ended| undecoded(&ended))??;
+        let (decoded, sampled, redacted) = decoding.map_err(|ended| undecoded(&ended))??;
         let (accepted, rejected) = (decoded.accepted, decoded.rejected);
         let verdict = Verdict { rejected, message: decoded.message.clone() };
-        if decoded.rows() > 0 {
+        if decoded.rows() > 0 || redacted > 0 {
             let queue = self.inlet(signal).queue().ok_or_else(Refusal::stopping)?;
-            spool::store(&queue, Content::Rows(decoded)).await?;
+            spool::store(&queue, Content::Rows { decoded, redacted }).await?;
         }
         self.received.taken(signal, accepted, rejected);
         if sampled > 0 {
             self.received.dropped(signal, drop_reason::SAMPLED, sampled);
+        }
+        if redacted > 0 {
+            self.received.dropped(signal, drop_reason::REDACTED, redacted);
         }
         Ok(verdict)
     }
@@ -135,14 +149,18 @@ impl Door {
     /// The same for lines, which become rows only where they are parsed.
     pub(super) async fn take_lines(
         &self,
-        decode: impl FnOnce() -> Result<Lines, Refusal> + Send + 'static,
+        decode: impl FnOnce(Option<&Redactor>) -> Result<Lines, Refusal> + Send + 'static,
     ) -> Result<(), Refusal> {
-        let decoding = tokio::task::spawn_blocking(decode).await;
+        let redactor = self.redactor.clone();
+        let decoding = tokio::task::spawn_blocking(move || decode(redactor.as_deref())).await;
         let lines = decoding.map_err(|ended| undecoded(&ended))??;
-        let count = lines.count();
+        let (count, redacted) = (lines.count(), lines.redacted());
         let queue = self.inlet(Signal::Logs).queue().ok_or_else(Refusal::stopping)?;
         spool::store(&queue, Content::Lines(lines)).await?;
         self.received.taken(Signal::Logs, count, 0);
+        if redacted > 0 {
+            self.received.dropped(Signal::Logs, drop_reason::REDACTED, redacted);
+        }
         Ok(())
     }
 

@@ -33,6 +33,7 @@ use weir_proto::wire::otlp;
 
 use super::door::{Door, Verdict};
 use super::refusal::{Refusal, Why};
+use crate::redact::pushed::Editor;
 
 /// What gRPC puts before a message: a flag and a length.
 const FRAMING_BYTES: usize = 5;
@@ -123,9 +124,10 @@ impl Exporter {
     async fn take(
         &self,
         signal: Signal,
-        decode: impl FnOnce(i64) -> weir_proto::wire::Decoded + Send + 'static,
+        decode: impl FnOnce(i64, &mut Editor) -> weir_proto::wire::Decoded + Send + 'static,
     ) -> Result<Verdict, Status> {
-        let taken = self.0.take(signal, move |observed| Ok(decode(observed))).await;
+        let taken =
+            self.0.take(signal, move |observed, editor: &mut Editor| Ok(decode(observed, editor))).await;
         taken.map_err(|refusal| {
             self.0.refused(signal, &refusal);
             status(&refusal)
@@ -139,8 +141,12 @@ impl TraceService for Exporter {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, Status> {
-        let message = request.into_inner();
-        let verdict = self.take(Signal::Spans, move |observed| otlp::traces(message, observed)).await?;
+        let mut message = request.into_inner();
+        let decode = move |observed: i64, editor: &mut Editor| {
+            editor.traces(&mut message);
+            otlp::traces(message, observed)
+        };
+        let verdict = self.take(Signal::Spans, decode).await?;
         Ok(tonic::Response::new(traces_response(&verdict)))
     }
 }
@@ -151,8 +157,12 @@ impl MetricsService for Exporter {
         &self,
         request: tonic::Request<ExportMetricsServiceRequest>,
     ) -> Result<tonic::Response<ExportMetricsServiceResponse>, Status> {
-        let message = request.into_inner();
-        let verdict = self.take(Signal::Metrics, move |observed| otlp::metrics(message, observed)).await?;
+        let mut message = request.into_inner();
+        let decode = move |observed: i64, editor: &mut Editor| {
+            editor.metrics(&mut message);
+            otlp::metrics(message, observed)
+        };
+        let verdict = self.take(Signal::Metrics, decode).await?;
         Ok(tonic::Response::new(metrics_response(&verdict)))
     }
 }
@@ -163,8 +173,12 @@ impl LogsService for Exporter {
         &self,
         request: tonic::Request<ExportLogsServiceRequest>,
     ) -> Result<tonic::Response<ExportLogsServiceResponse>, Status> {
-        let message = request.into_inner();
-        let verdict = self.take(Signal::Logs, move |observed| otlp::logs(message, observed)).await?;
+        let mut message = request.into_inner();
+        let decode = move |observed: i64, editor: &mut Editor| {
+            editor.logs(&mut message);
+            otlp::logs(message, observed)
+        };
+        let verdict = self.take(Signal::Logs, decode).await?;
         Ok(tonic::Response::new(logs_response(&verdict)))
     }
 }

@@ -10,13 +10,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use prost::Message;
 use serde_json::json;
+use weir_proto::DecodeError;
 use weir_proto::model::Signal;
+use weir_proto::wire::Decoded;
 use weir_proto::wire::otlp::{self, Encoding};
 
 use super::body::Packing;
 use super::door::{Door, Verdict, decoded};
 use super::grpc;
 use super::refusal::{Refusal, Why};
+use crate::redact::pushed::Editor;
 
 /// The routes.
 pub(super) fn routes(door: &Arc<Door>) -> Router {
@@ -53,13 +56,39 @@ async fn take(
     let packing = Packing::of(request.headers())?;
     let wire = door.read(signal, request.into_body(), 0, packing != Packing::Identity).await?;
     let (bytes, limit) = (wire.bytes, door.max_body());
-    let decode = move |observed_micros| {
+    let decode = move |observed_micros: i64, editor: &mut Editor| {
         let plain = packing.unpack(bytes, limit)?;
-        decoded(otlp::decode(signal, &plain, encoding, observed_micros))
+        decoded(decode(signal, &plain, encoding, observed_micros, editor))
     };
     let verdict = door.take(signal, decode).await?;
     drop(wire.memory);
     Ok((encoding, verdict))
+}
+
+fn decode(
+    signal: Signal,
+    bytes: &[u8],
+    encoding: Encoding,
+    observed_micros: i64,
+    editor: &mut Editor,
+) -> Result<Decoded, DecodeError> {
+    Ok(match signal {
+        Signal::Logs => {
+            let mut request = otlp::decode_logs(bytes, encoding)?;
+            editor.logs(&mut request);
+            otlp::logs(request, observed_micros)
+        }
+        Signal::Spans => {
+            let mut request = otlp::decode_traces(bytes, encoding)?;
+            editor.traces(&mut request);
+            otlp::traces(request, observed_micros)
+        }
+        Signal::Metrics => {
+            let mut request = otlp::decode_metrics(bytes, encoding)?;
+            editor.metrics(&mut request);
+            otlp::metrics(request, observed_micros)
+        }
+    })
 }
 
 fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {

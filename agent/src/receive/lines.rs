@@ -20,7 +20,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use weir_proto::DecodeError;
 use weir_proto::limit::{BATCH_BYTES, BATCH_ROWS_MAX, LINE_BYTES_MAX, RESOURCE_BYTES_MAX};
-use weir_proto::model::{Signal, Source};
+use weir_proto::model::{self, ByteRange, Signal, Source, drop_reason};
 use weir_proto::wire::batch::{EncodedBatch, LineBatch, LineBatchBuilder, NewLine};
 use weir_proto::wire::otlp::Encoding;
 use weir_proto::wire::{BatchHeader, header_name};
@@ -28,6 +28,8 @@ use weir_proto::wire::{BatchHeader, header_name};
 use super::door::Door;
 use super::http::{answer, failure};
 use super::refusal::{Refusal, Why};
+use crate::frame::{Frame, Stream};
+use crate::redact::{self, Outcome, Redactor, Scratch};
 
 /// Sources of one message: a command has two streams.
 const SOURCES_MAX: usize = 16;
@@ -43,6 +45,7 @@ const ADDED: [&str; 3] = ["host.name", "k8s.cluster.name", "k8s.node.name"];
 pub(super) struct Lines {
     sources: Vec<Source>,
     builder: LineBatchBuilder,
+    redacted: u64,
 }
 
 /// The route.
@@ -65,10 +68,10 @@ async fn take(door: &Door, request: Request) -> Result<(), Refusal> {
     let headers = headers(request.headers());
     let wire = door.read(Signal::Logs, request.into_body(), 0, true).await?;
     let body = wire.bytes;
-    door.take_lines(move || {
+    door.take_lines(move |redactor| {
         let batch = LineBatch::decode(&headers, &body).map_err(refusal)?;
         check(&batch)?;
-        Ok(Lines::of(&batch))
+        Ok(Lines::of(&batch, redactor))
     })
     .await?;
     drop(wire.memory);
@@ -122,22 +125,54 @@ fn check(batch: &LineBatch) -> Result<(), Refusal> {
 }
 
 impl Lines {
-    /// Copies what a message holds. Whatever is to be done to the text of a line
-    /// before it reaches the disk is done here.
-    fn of(batch: &LineBatch) -> Self {
+    /// Copies what a message holds, redacted. What is left out is told of as
+    /// what the sender left out is.
+    fn of(batch: &LineBatch, redactor: Option<&Redactor>) -> Self {
         let mut builder = LineBatchBuilder::new();
+        let (mut sources, mut scratch, mut redacted) = (batch.sources.clone(), Scratch::default(), 0);
         for line in batch.lines() {
-            builder.push(NewLine {
-                source: line.source,
-                start: line.range.start,
-                end: line.range.end,
-                observed_micros: line.observed_micros,
+            let frame = Frame {
+                stream: Stream::File,
+                range: line.range,
+                text: line.text,
                 timestamp_nanos: line.timestamp_nanos,
                 flags: line.flags,
-                line: line.text,
+                dropped: None,
+            };
+            let outcome = redactor.map_or(Outcome::Clean, |it| it.redact(line.text, true, &mut scratch));
+            let mut tell = |range: ByteRange, reason: &str| {
+                if let Some(source) = sources.get_mut(line.source) {
+                    source.drops.push(model::Drop { range, count: 1, reason: reason.to_owned() });
+                }
+            };
+            let frame = match outcome {
+                Outcome::Clean => frame,
+                Outcome::Changed(text) => redact::rewritten(frame, text),
+                Outcome::Dropped => {
+                    redacted += 1;
+                    tell(frame.range, drop_reason::REDACTED);
+                    continue;
+                }
+            };
+            if let Some(rest) = frame.dropped {
+                tell(rest, drop_reason::LINE_TOO_LONG);
+            }
+            builder.push(NewLine {
+                source: line.source,
+                start: frame.range.start,
+                end: frame.range.end,
+                observed_micros: line.observed_micros,
+                timestamp_nanos: frame.timestamp_nanos,
+                flags: frame.flags,
+                line: frame.text,
             });
         }
-        Self { sources: batch.sources.clone(), builder }
+        Self { sources, builder, redacted }
+    }
+
+    /// How many redaction left out.
+    pub(super) fn redacted(&self) -> u64 {
+        self.redacted
     }
 
     /// How many.

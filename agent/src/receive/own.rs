@@ -18,6 +18,7 @@ use super::door::Door;
 use super::refusal::Refusal;
 use crate::attribute::Origin;
 use crate::limit::Loss;
+use crate::redact::pushed::Editor;
 
 /// `service.name` of what the agent says.
 const SERVICE: &str = "weir-agent";
@@ -40,7 +41,7 @@ pub(super) async fn say(door: &Door, origin: &Origin, mut losses: mpsc::Receiver
 async fn store(door: &Door, origin: &Origin, losses: &[Loss]) -> Result<(), Refusal> {
     door.check(Signal::Logs)?;
     let request = request(origin, losses);
-    let decode = move |observed_micros: i64| {
+    let decode = move |observed_micros: i64, _: &mut Editor| {
         let mut request = request;
         stamp(&mut request, observed_micros);
         Ok(otlp::logs(request, observed_micros))

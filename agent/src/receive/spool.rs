@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use weir_proto::DecodeError;
 use weir_proto::limit::{BATCH_BYTES, ROWS_PER_RECORD_BITS};
-use weir_proto::model::{AgentId, ByteRange, Source, TenantId};
+use weir_proto::model::{AgentId, ByteRange, Drop, Source, TenantId, drop_reason};
 use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
@@ -43,7 +43,12 @@ pub(super) struct Arrival {
 #[derive(Debug)]
 pub(super) enum Content {
     /// Rows of tables, which are numbered here.
-    Rows(Decoded),
+    Rows {
+        /// The rows.
+        decoded: Decoded,
+        /// Events that redaction left out.
+        redacted: u64,
+    },
     /// Lines, which are numbered by their sender: by their place in its source.
     Lines(Lines),
 }
@@ -163,7 +168,8 @@ enum Failure {
 }
 
 impl Numbering {
-    /// Requests as messages, the first with the number `next`.
+    /// Requests as messages, the first with the number `next`. It tells of the
+    /// events that were left out, too.
     fn encode(
         &self,
         contents: Vec<Content>,
@@ -171,18 +177,31 @@ impl Numbering {
         mark_micros: i64,
     ) -> Result<Vec<EncodedBatch>, DecodeError> {
         let header = self.header(Some(mark_micros), false);
-        let (mut tables, mut lines) = (Vec::new(), Vec::new());
+        let (mut tables, mut lines, mut redacted) = (Vec::new(), Vec::new(), 0);
         for content in contents {
             match content {
-                Content::Rows(decoded) => tables.extend(decoded.tables),
+                Content::Rows { decoded, redacted: left_out } => {
+                    tables.extend(decoded.tables);
+                    redacted += left_out;
+                }
                 Content::Lines(batch) => lines.push(batch),
             }
         }
         let mut batches = Vec::new();
-        for (record, mut piece) in (next..).zip(split(&tables, BATCH_BYTES)) {
+        let mut pieces = split(&tables, BATCH_BYTES);
+        if pieces.is_empty() && redacted > 0 {
+            pieces.push(Vec::new());
+        }
+        for (record, mut piece) in (next..).zip(pieces) {
             // Rows are numbered one table after the other, as they are written.
             piece.sort_by_key(|(table, _)| *table as usize);
-            batches.push(RowBatch::encode(&header, &[self.source(record)], &number(&piece, 0, record)?));
+            let covered =
+                ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
+            let reason = drop_reason::REDACTED.to_owned();
+            let drop =
+                (record == next && redacted > 0).then_some(Drop { range: covered, count: redacted, reason });
+            let source = Source { drops: drop.into_iter().collect(), ..self.source(record) };
+            batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
         }
         for batch in lines {
             let own = self.source(next + batches.len() as u64);

@@ -3,6 +3,7 @@
 
 mod lines;
 mod pressure;
+mod redact;
 mod sampling;
 
 use std::collections::BTreeMap;
@@ -477,7 +478,7 @@ async fn a_request_that_the_decoder_cannot_bear_is_refused_and_the_next_is_taken
     let place = Place::new(ReceiveConfig::default());
     let agent = place.start().await;
     let door = Arc::clone(&agent.receivers.door);
-    let refused = door.take(Signal::Spans, |_| panic!("a defect")).await.expect_err("refused");
+    let refused = door.take(Signal::Spans, |_, _| panic!("a defect")).await.expect_err("refused");
     assert_eq!(refused.why.status(), StatusCode::BAD_REQUEST);
     assert_eq!(post(&agent, "/api/v2/spans", &[], ZIPKIN).await.status, StatusCode::ACCEPTED);
     agent.stop(PATIENCE).await.expect("stops");

@@ -15,6 +15,7 @@ use super::body::Packing;
 use super::door::Door;
 use super::http::finish_refusal;
 use super::refusal::{Refusal, Why};
+use crate::redact::pushed::Editor;
 
 /// The route.
 pub(super) fn routes(door: &Arc<Door>) -> Router {
@@ -39,10 +40,11 @@ async fn take(door: &Door, request: Request) -> Result<(), Refusal> {
     let packing = Packing::of(request.headers())?;
     let wire = door.read(Signal::Spans, request.into_body(), 0, packing != Packing::Identity).await?;
     let (bytes, limit) = (wire.bytes, door.max_body());
-    let decode = move |observed_micros| {
+    let decode = move |observed_micros: i64, editor: &mut Editor| {
         let plain = packing.unpack(bytes, limit)?;
         // Clients know Zipkin's texts, without ours before them.
-        zipkin::decode(&plain, observed_micros).map_err(|error| Refusal::malformed(error.reason()))
+        let decoded = zipkin::decode_edited(&plain, observed_micros, |span| editor.zipkin(span));
+        decoded.map_err(|error| Refusal::malformed(error.reason()))
     };
     door.take(Signal::Spans, decode).await?;
     drop(wire.memory);

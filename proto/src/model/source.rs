@@ -58,6 +58,8 @@ pub mod drop_reason {
     pub const RATE_LIMITED: &str = "rate_limited";
     /// Left out by sampling, as configured.
     pub const SAMPLED: &str = "sampled";
+    /// The event held what `agent.redact` has events left out for.
+    pub const REDACTED: &str = "redacted";
     /// The file was deleted or compressed away before these bytes were read,
     /// and no copy of them could be kept.
     pub const ROTATED_UNREAD: &str = "rotated_unread";
@@ -83,7 +85,13 @@ pub mod drop_reason {
 /// True when an operator declared that such events are to be dropped: nobody
 /// need look at each.
 pub fn is_declared(reason: &str) -> bool {
-    matches!(reason, drop_reason::RATE_LIMITED | drop_reason::SAMPLED | drop_reason::BELOW_MIN_LEVEL)
+    matches!(
+        reason,
+        drop_reason::RATE_LIMITED
+            | drop_reason::SAMPLED
+            | drop_reason::REDACTED
+            | drop_reason::BELOW_MIN_LEVEL
+    )
 }
 
 /// Bits of the `flags` column.

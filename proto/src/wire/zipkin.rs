@@ -32,6 +32,19 @@ const ERROR_TAG: &str = "error";
 /// [`DecodeError::Malformed`] when one of them is not a span of version 2; for a
 /// list of version 1 the reason begins with Zipkin's own words.
 pub fn decode(json: &[u8], observed_micros: i64) -> Result<Decoded, DecodeError> {
+    decode_edited(json, observed_micros, |_| true)
+}
+
+/// The same; `edit` may change a span's texts before it is written, and leaves
+/// it out by answering false.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_edited(
+    json: &[u8],
+    observed_micros: i64,
+    mut edit: impl FnMut(&mut SentSpan<'_, '_>) -> bool,
+) -> Result<Decoded, DecodeError> {
     let mut writer = Writer {
         columns: SpanColumns::with_capacity(0),
         account: Account::new("spans"),
@@ -40,10 +53,40 @@ pub fn decode(json: &[u8], observed_micros: i64) -> Result<Decoded, DecodeError>
         none: AttributeSet::default(),
     };
     if !json.is_empty() {
-        json::each_span(json, |span| writer.span(&span))
-            .map_err(|reason| DecodeError::malformed(WHAT, reason))?;
+        let take = |mut span: Span<'_>| match edit(&mut SentSpan(&mut span)) {
+            true => writer.span(&span),
+            // A list with one that is none is refused all the same.
+            false => Checked::of(&span).map(drop),
+        };
+        json::each_span(json, take).map_err(|reason| DecodeError::malformed(WHAT, reason))?;
     }
     Ok(writer.account.finish(vec![(Table::Spans, writer.columns.finish())]))
+}
+
+/// A span as it was sent.
+pub struct SentSpan<'s, 'a>(&'s mut Span<'a>);
+
+impl SentSpan<'_, '_> {
+    /// Calls `edit` with each text that a user may have written, and its name: a
+    /// tag's key, an address's field, nothing for annotations. What it answers
+    /// stands instead.
+    pub fn rewrite(&mut self, mut edit: impl FnMut(&str, &str) -> Option<String>) {
+        for (key, value) in self.0.tags.iter_mut().flat_map(|tags| &mut tags.0) {
+            value.replace(edit(key, value));
+        }
+        for annotation in self.0.annotations.iter_mut().flatten() {
+            if let Some(value) = &mut annotation.value {
+                value.replace(edit("", value));
+            }
+        }
+        for endpoint in [&mut self.0.local_endpoint, &mut self.0.remote_endpoint].into_iter().flatten() {
+            for (name, address) in [("ipv4", &mut endpoint.ipv4), ("ipv6", &mut endpoint.ipv6)] {
+                if let Some(address) = address {
+                    address.replace(edit(name, address));
+                }
+            }
+        }
+    }
 }
 
 struct Writer {

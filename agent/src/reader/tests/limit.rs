@@ -22,7 +22,7 @@ fn limited(tail: &[&str], json: &str) -> Bed {
 
 /// Events that an ingester counts as dropped for a reason: as its ledger does,
 /// a drop that begins in what is covered is one that was told before.
-fn dropped(bed: &Bed, reason: &str) -> u64 {
+pub(super) fn dropped(bed: &Bed, reason: &str) -> u64 {
     let mut covered: BTreeMap<SourceId, RangeSet> = BTreeMap::new();
     let mut count = 0;
     for batch in &bed.log {

@@ -94,6 +94,15 @@ impl<'de, F: FnMut(Span<'_>) -> Result<(), String>> Visitor<'de> for &mut List<F
 /// A string, borrowed where it has no escapes.
 pub(super) struct Text<'a>(Cow<'a, str>);
 
+impl Text<'_> {
+    /// Another text, if there is one, instead.
+    pub(super) fn replace(&mut self, other: Option<String>) {
+        if let Some(other) = other {
+            self.0 = Cow::Owned(other);
+        }
+    }
+}
+
 impl Deref for Text<'_> {
     type Target = str;
 
