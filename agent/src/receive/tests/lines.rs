@@ -116,8 +116,10 @@ async fn what_is_no_message_of_lines_is_refused() {
 /// A line of a command is as sensitive as one of a file.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_are_redacted_before_the_spool() {
-    let redact = r#"{"rules":["email"],"patterns":[{"name":"top","pattern":"TOP SECRET","action":"drop"}]}"#;
-    let place = Place::with_redact(serde_json::from_str(redact).expect("a configuration"));
+    let redact =
+        r#"{"rules":["email"],"patterns":[{"name":"top","regex":"TOP SECRET"}],"actions":{"top":"drop"}}"#;
+    let mut place = Place::new(ReceiveConfig::default());
+    place.config.redact = serde_json::from_str(redact).expect("a configuration");
     let agent = place.start().await;
     let sent = batches("mail to a@b.example\nTOP SECRET\nplain\n");
     assert_eq!(send(&agent, &sent[0], &[]).await.status, StatusCode::OK);
@@ -125,7 +127,8 @@ async fn lines_are_redacted_before_the_spool() {
     let batch = &place.log.line_batches()[0];
     let lines: Vec<_> = batch.lines().map(|line| String::from_utf8_lossy(line.text).into_owned()).collect();
     assert_eq!(lines, ["mail to [redacted:email]", "plain"]);
-    let dropped: Vec<_> = batch.sources[0].drops.iter().map(|drop| (drop.range.start, drop.range.end, drop.reason.as_str())).collect();
+    let drops = batch.sources[0].drops.iter();
+    let dropped: Vec<_> = drops.map(|it| (it.range.start, it.range.end, it.reason.as_str())).collect();
     assert_eq!(dropped, [(20, 31, "redacted")]);
     agent.stop(PATIENCE).await.expect("stops");
 }
