@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_proto::limit::LINE_BYTES_MAX;
 use weir_proto::model::{ByteRange, Drop, SourceId, drop_reason, flags};
 
 use crate::attribute::{Origin, is_docker_log, is_pod_log};
