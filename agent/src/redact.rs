@@ -31,6 +31,7 @@ mod edge;
 mod email;
 mod find;
 mod fit;
+mod hit;
 mod iban;
 mod literal;
 mod pair;
@@ -54,6 +55,7 @@ pub use pem::KeyLine;
 use edge::Quote;
 use find::Finder;
 pub(crate) use fit::rewritten;
+use hit::Hit;
 use replace::Hasher;
 use rule::Rule;
 
@@ -67,16 +69,6 @@ pub struct Redactor {
     finder: Finder,
     hasher: Option<Hasher>,
     drops: bool,
-}
-
-/// Something that was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hit {
-    rule: usize,
-    start: usize,
-    end: usize,
-    /// The quotes that its replacement needs: a number is none any more.
-    quoting: Option<Quote>,
 }
 
 /// Memory that a redactor works in, to be used again.
@@ -162,7 +154,7 @@ impl Redactor {
     fn rewrite<'a>(&self, text: &[u8], may_drop: bool, scratch: &'a mut Scratch) -> Outcome<'a> {
         let Scratch { hits, text: out } = scratch;
         let is_dropped = may_drop && hits.iter().any(|hit| self.action(hit) == RedactAction::Drop);
-        find::settle(text, hits);
+        hit::settle(text, hits);
         for rule in hits.iter().filter_map(|hit| self.rules.get(hit.rule)) {
             rule.found.inc();
         }
