@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{FileStatus, ReaderStatus};
 use crate::bell::Bell;
+use crate::kube::Pods;
 use crate::reader::IN_FLIGHT_BYTES;
 use crate::receive::Receivers;
 use crate::send::Trouble;
@@ -25,6 +26,8 @@ pub(crate) struct Desk {
     pub(crate) receivers: Arc<Receivers>,
     /// Why the event log takes no batches of files, if it does not.
     pub(crate) sending: Trouble,
+    /// What is known of the node's pods, where the API server is asked.
+    pub(crate) pods: Option<Arc<Pods>>,
 }
 
 /// The route.
@@ -39,10 +42,15 @@ async fn status(State(desk): State<Arc<Desk>>) -> Response {
         let body = json!({ "error": { "message": message } });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     };
-    Json(described(&reader, desk.sending.text().as_deref(), &desk.receivers)).into_response()
+    Json(described(&reader, &desk)).into_response()
 }
 
-fn described(reader: &ReaderStatus, sending: Option<&str>, receivers: &Receivers) -> Value {
+fn described(reader: &ReaderStatus, desk: &Desk) -> Value {
+    let (sending, receivers) = (desk.sending.text(), &desk.receivers);
+    let sending = sending.as_deref();
+    let kubernetes = desk.pods.as_ref().map(|pods| pods.standing()).map(|standing| {
+        json!({ "pods": standing.pods, "listed": standing.is_listed, "troubles": standing.troubles })
+    });
     let why = match (reader.is_paused, sending, &reader.problem) {
         (_, _, Some(problem)) => Some(problem.clone()),
         (true, Some(trouble), None) => Some(trouble.to_owned()),
@@ -76,6 +84,7 @@ fn described(reader: &ReaderStatus, sending: Option<&str>, receivers: &Receivers
             "in_flight_bytes_max": IN_FLIGHT_BYTES,
         },
         "receive": spools,
+        "kubernetes": kubernetes,
         "files": reader.files.iter().map(file).collect::<Vec<_>>(),
     })
 }
