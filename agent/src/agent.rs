@@ -17,7 +17,7 @@ use crate::bell::{Bell, News, Stop};
 use crate::checkpoint::Checkpoint;
 use crate::descriptor;
 use crate::find::Patterns;
-use crate::kube::{self, Pods};
+use crate::kube::{self, Configured, Pods};
 use crate::lane::Closed;
 use crate::limit::Limiter;
 use crate::metric::Measured;
@@ -44,6 +44,7 @@ pub struct Agent {
     pub(crate) receivers: Arc<Receivers>,
     tap: Arc<Tap>,
     pods: Option<Arc<Pods>>,
+    configured: Configured,
     sending: Trouble,
     troubles: Vec<Trouble>,
     /// Nothing below is read.
@@ -93,6 +94,8 @@ pub async fn start(
     let redaction = Redaction::counted(&config.redact, |rule| measured.redacted(rule))?;
     let redaction = Arc::new(redaction);
     let kubernetes = kube::Question::of(&config)?;
+    let configured = Configured::of(&config);
+    let first_lines_wait = config.kubernetes.wait.0;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;
     let topic = topics.logs.clone();
@@ -141,6 +144,10 @@ pub async fn start(
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
     let reader = reader.holding(descriptor::allowance()).limited(limiter, told);
     let reader = reader.redacting(redaction).tapped(Arc::clone(&tap));
+    let reader = match &pods {
+        Some(pods) => reader.knowing(Arc::clone(pods), first_lines_wait, Duration::ZERO),
+        None => reader,
+    };
 
     let (sending, saving) = (Trouble::default(), Trouble::default());
     let (batches, received) = mpsc::unbounded_channel();
@@ -177,7 +184,7 @@ pub async fn start(
     });
     let troubles =
         [saving, sending.clone()].into_iter().chain(receivers.troubles().iter().cloned()).collect();
-    Ok(Agent { tasks, bell, receivers, tap, pods, sending, troubles, excluded })
+    Ok(Agent { tasks, bell, receivers, tap, pods, configured, sending, troubles, excluded })
 }
 
 impl Agent {
@@ -188,6 +195,7 @@ impl Agent {
             receivers: Arc::clone(&self.receivers),
             sending: self.sending.clone(),
             pods: self.pods.clone(),
+            configured: self.configured.clone(),
         };
         self.receivers.router().merge(status::router(desk)).merge(tap::router(Arc::clone(&self.tap)))
     }
@@ -200,6 +208,7 @@ impl Agent {
     /// Something in it cannot be understood; nothing has changed then.
     pub fn reconfigure(&self, config: &Config) -> Result<(), StartError> {
         self.bell.change(Change::new(config.clone(), &self.excluded)?);
+        self.configured.change(config);
         Ok(())
     }
 

@@ -14,8 +14,11 @@
 //! namespaces, of which only annotations of ours are kept. Nothing else is asked:
 //! owners are told by the pod itself (`owner`).
 
+mod annotation;
+mod apply;
 mod client;
 mod config;
+mod explain;
 mod facts;
 mod follow;
 mod image;
@@ -26,7 +29,6 @@ mod pods;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_runtime::{Shutdown, TaskError, Tasks};
@@ -38,7 +40,10 @@ use client::{Access, Client};
 use follow::{Follower, Tempo, escaped};
 use object::{Namespace, Pod};
 
+pub use annotation::Annotation;
+pub(crate) use apply::Applied;
 pub use config::{KubernetesConfig, KubernetesMode};
+pub(crate) use explain::{Configured, Wanted, explain};
 pub(crate) use pods::Pods;
 
 /// What is to be asked, and of whom.
@@ -81,8 +86,7 @@ impl Question {
         measured: &Measured,
     ) -> Arc<Pods> {
         let Self { access, node, config, tempo } = self;
-        let labels = BTreeSet::new();
-        let pods = Arc::new(Pods::new(labels, config.grace.0, Arc::clone(bell), measured.clone()));
+        let pods = Arc::new(Pods::new(config.rules(), config.grace.0, Arc::clone(bell), measured.clone()));
         let selector = format!("fieldSelector=spec.nodeName%3D{}&", escaped(&node));
         tracing::info!(server = access.authority, node, "asking the API server about the pods of this node");
         let client = Client::new(access);

@@ -52,7 +52,7 @@ pub use agent::{Agent, Health, start};
 pub use config::Config;
 pub use error::{StartError, StopError};
 pub use join::Multiline;
-pub use kube::{KubernetesConfig, KubernetesMode};
+pub use kube::{Annotation, KubernetesConfig, KubernetesMode};
 pub use limit::{LimitOverride, LimitsConfig, RateLimit};
 pub use pipe::{Pipe, PipeBatch};
 pub use receive::ReceiveConfig;

@@ -54,6 +54,8 @@ pub(crate) struct Measured {
     redacted: Named,
     /// Pods known, those that were deleted of late too.
     pub(crate) kubernetes_pods: Gauge,
+    /// Files that were read before their pod was known.
+    pub(crate) metadata_missed: Counter,
     /// What the API server told, bookmarks too.
     pub(crate) kubernetes_events: Counter,
     /// How often something was listed anew.
@@ -124,6 +126,11 @@ impl Measured {
             all.rotated_unread_bytes.clone(),
         );
         registry.register("agent_redacted", "texts redacted, by rule", all.redacted.clone());
+        registry.register(
+            "agent_metadata_missed",
+            "files whose first lines went before their pod was known",
+            all.metadata_missed.clone(),
+        );
         registry.register("agent_kubernetes_pods", "pods known", all.kubernetes_pods.clone());
         registry.register(
             "agent_kubernetes_events",

@@ -7,6 +7,8 @@ use hyper::Uri;
 use serde::{Deserialize, Serialize};
 use weir_runtime::HumanDuration;
 
+use super::annotation::Annotation;
+use super::apply::Rules;
 use super::client::Access;
 use crate::StartError;
 
@@ -34,6 +36,12 @@ pub struct KubernetesConfig {
     pub wait: HumanDuration,
     /// How long what is known of a deleted pod is kept, for its last lines.
     pub grace: HumanDuration,
+    /// Labels of pods that become attributes, each as `k8s.pod.label.NAME`.
+    pub labels: Vec<String>,
+    /// What annotations of pods and namespaces may ask for, of `exclude`,
+    /// `service`, `parser`, `multiline`, `min-level`, `sample`, `rate-limit`, `redact` and
+    /// `resource`. None of them lets more pass than is configured here.
+    pub annotations: Vec<Annotation>,
 }
 
 /// When the API server is asked.
@@ -59,6 +67,8 @@ impl Default for KubernetesConfig {
             ca_file: service_account("ca.crt"),
             wait: HumanDuration(Duration::from_secs(5)),
             grace: HumanDuration(Duration::from_secs(60)),
+            labels: Vec::new(),
+            annotations: Annotation::ALL.into(),
         }
     }
 }
@@ -100,6 +110,14 @@ impl KubernetesConfig {
             token_file: self.token_file.clone(),
             ca_file: self.ca_file.clone(),
         }))
+    }
+
+    /// What is done about labels and annotations.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            allowed: self.annotations.iter().copied().collect(),
+            labels: self.labels.iter().cloned().collect(),
+        }
     }
 
     /// Says what of it makes no sense, if anything does.

@@ -84,6 +84,13 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// A container of it.
+    pub(super) fn container(&self, name: &str) -> Option<&ContainerFacts> {
+        self.containers.iter().find(|container| container.name == name)
+    }
+}
+
 impl ContainerFacts {
     fn of(container: Container, status: Option<&ContainerStatus>) -> Self {
         let image = Image::parse(&container.image);

@@ -1,16 +1,18 @@
 //! What is known of the node's pods and their namespaces at present. Filled by
 //! two watches, read by the reading thread.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::apply::{Applied, Refused, Resolved, Rules, Why};
 use super::facts::Facts;
 use super::follow::{FollowError, Keep, told};
 use super::object::{Namespace, Pod};
+use crate::attribute::PodPlace;
 use crate::bell::Bell;
 use crate::metric::Measured;
 
@@ -20,14 +22,16 @@ const PODS_MAX: usize = 10_000;
 /// The most namespaces whose annotations are kept; those without any of ours do not count.
 const NAMESPACES_MAX: usize = 10_000;
 
+/// The most annotations that are warned of.
+const MISTAKES_MAX: usize = 1_000;
+
 /// The node's pods.
 #[derive(Debug)]
 pub(crate) struct Pods {
     state: Mutex<State>,
     /// Something is in `changed`.
     has_news: AtomicBool,
-    /// The labels that are kept.
-    labels: BTreeSet<String>,
+    rules: Rules,
     /// How long a deleted pod is known.
     grace: Duration,
     bell: Arc<Bell>,
@@ -42,6 +46,8 @@ struct State {
     namespaces: HashMap<String, Arc<BTreeMap<String, String>>>,
     /// Uids of pods of which something changed.
     changed: HashSet<String>,
+    /// Annotations that were warned of: namespace, name, value.
+    mistakes: HashSet<(String, String, String)>,
     pods_listed: bool,
     /// They are known, or will not be for a while.
     namespaces_settled: bool,
@@ -78,14 +84,20 @@ pub(crate) struct Standing {
 }
 
 impl Pods {
-    pub(super) fn new(
-        labels: BTreeSet<String>,
-        grace: Duration,
-        bell: Arc<Bell>,
-        measured: Measured,
-    ) -> Self {
+    pub(super) fn new(rules: Rules, grace: Duration, bell: Arc<Bell>, measured: Measured) -> Self {
         let (state, has_news) = (Mutex::default(), AtomicBool::new(false));
-        Self { state, has_news, labels, grace, bell, measured }
+        Self { state, has_news, rules, grace, bell, measured }
+    }
+
+    /// What applies to a container of a known pod, with reasons.
+    pub(super) fn resolve(&self, known: &Known, container: &str, restarts: Option<u32>) -> Resolved {
+        self.rules.apply(known, container, restarts)
+    }
+
+    /// What applies to a container, once its pod and its namespace are known.
+    pub(crate) fn applied(&self, place: &PodPlace) -> Option<Arc<Applied>> {
+        let known = self.get(&place.uid)?;
+        Some(Arc::new(self.rules.apply(&known, &place.container, place.restarts).applied))
     }
 
     /// The pod of that uid, once it and its namespace are known.
@@ -129,6 +141,7 @@ impl Pods {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
+        self.tell_mistakes(&mut state);
         let now = Instant::now();
         state.pods.retain(|_, held| held.gone.is_none_or(|since| now < since + self.grace));
         self.measured.kubernetes_pods.set(i64::try_from(state.pods.len()).unwrap_or(i64::MAX));
@@ -137,6 +150,32 @@ impl Pods {
         if has_news {
             self.has_news.store(true, Ordering::Release);
             self.bell.wake();
+        }
+    }
+
+    /// Warns of annotations that make no sense, of each once.
+    fn tell_mistakes(&self, state: &mut State) {
+        let concerned = state.changed.iter().filter_map(|uid| state.known(uid)).collect::<Vec<_>>();
+        for known in concerned {
+            let Facts { namespace, name, .. } = &*known.facts;
+            for mistake in self.rules.mistakes(&known) {
+                let Refused { key, value, why: Why::Invalid(why), .. } = &mistake else { continue };
+                let is_full = state.mistakes.len() >= MISTAKES_MAX;
+                // Copies of a pod make the same mistake.
+                if is_full || !state.mistakes.insert((namespace.clone(), key.clone(), value.clone())) {
+                    continue;
+                }
+                self.measured.failed("annotation");
+                let on = if mistake.is_namespace { "namespace" } else { "pod" };
+                tracing::warn!(
+                    namespace,
+                    pod = name,
+                    on,
+                    annotation = key,
+                    value,
+                    "the annotation makes no sense, it is passed over: {why}"
+                );
+            }
         }
     }
 
@@ -202,7 +241,7 @@ fn uid_in_paths(facts: &Facts) -> String {
 
 impl Keep<Pod> for Pods {
     fn replace(&self, all: Vec<Pod>) {
-        let all: Vec<_> = all.into_iter().map(|pod| Facts::of(pod, &self.labels)).collect();
+        let all: Vec<_> = all.into_iter().map(|pod| Facts::of(pod, &self.rules.labels)).collect();
         self.change(|state| {
             let there: HashSet<_> = all.iter().map(uid_in_paths).collect();
             let now = Instant::now();
@@ -219,12 +258,12 @@ impl Keep<Pod> for Pods {
     }
 
     fn put(&self, pod: Pod) {
-        let facts = Facts::of(pod, &self.labels);
+        let facts = Facts::of(pod, &self.rules.labels);
         self.change(|state| state.put(facts));
     }
 
     fn remove(&self, pod: Pod) {
-        let facts = Facts::of(pod, &self.labels);
+        let facts = Facts::of(pod, &self.rules.labels);
         self.change(|state| {
             let uid = uid_in_paths(&facts);
             // It may have come and gone between two looks: its lines remain.

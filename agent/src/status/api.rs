@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{FileStatus, ReaderStatus};
 use crate::bell::Bell;
-use crate::kube::Pods;
+use crate::kube::{Configured, Pods};
 use crate::reader::IN_FLIGHT_BYTES;
 use crate::receive::Receivers;
 use crate::send::Trouble;
@@ -28,18 +28,32 @@ pub(crate) struct Desk {
     pub(crate) sending: Trouble,
     /// What is known of the node's pods, where the API server is asked.
     pub(crate) pods: Option<Arc<Pods>>,
+    /// What holds where no annotation says otherwise.
+    pub(crate) configured: Configured,
 }
 
-/// The route.
+/// What is said when it does not.
+pub(super) const SILENT: &str =
+    "the reading thread does not answer: the agent is stopping, or its disk is slow";
+
+impl Desk {
+    /// How the reading thread stands; nothing, when it does not answer.
+    pub(super) async fn reader(&self) -> Option<ReaderStatus> {
+        tokio::time::timeout(PATIENCE, self.bell.ask()).await.ok()?.ok()
+    }
+}
+
+/// The routes.
 pub(crate) fn router(desk: Desk) -> Router {
-    Router::new().route("/api/v1/agent/status", get(status).with_state(Arc::new(desk)))
+    Router::new()
+        .route("/api/v1/agent/status", get(status))
+        .route("/api/v1/agent/explain", get(super::explain::answer))
+        .with_state(Arc::new(desk))
 }
 
 async fn status(State(desk): State<Arc<Desk>>) -> Response {
-    let answer = tokio::time::timeout(PATIENCE, desk.bell.ask()).await;
-    let Ok(Ok(reader)) = answer else {
-        let message = "the reading thread does not answer: the agent is stopping, or its disk is slow";
-        let body = json!({ "error": { "message": message } });
+    let Some(reader) = desk.reader().await else {
+        let body = json!({ "error": { "message": SILENT } });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     };
     Json(described(&reader, &desk)).into_response()
@@ -113,5 +127,7 @@ fn file(file: &FileStatus) -> Value {
         "open": file.is_open,
         "deleted": file.is_deleted,
         "rotated": file.is_rotated,
+        "metadata": file.metadata,
+        "excluded": file.is_excluded,
     })
 }

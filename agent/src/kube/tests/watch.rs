@@ -44,7 +44,7 @@ impl Site {
         };
         let access = config.access(None).expect("sensible").expect("a server");
         let measured = Measured::new(&Metrics::new());
-        let pods = Arc::new(Pods::new(BTreeSet::new(), config.grace.0, Arc::default(), measured.clone()));
+        let pods = Arc::new(Pods::new(config.rules(), config.grace.0, Arc::default(), measured.clone()));
         let following =
             Following { client: Client::new(access), pods: Arc::clone(&pods), measured, tempo: TEMPO };
         let mut running = JoinSet::new();
