@@ -149,6 +149,25 @@ pub enum AgentCommand {
         before_help = "Example:\n  weir agent tap --service cart\n  weir agent tap --stage framed --contains timeout --for 1m"
     )]
     Tap(TapArgs),
+    /// Show what applies to a pod's containers, and where each of it comes from.
+    #[command(
+        before_help = "Example:\n  weir agent explain shop/cart-7d9f\n  weir agent explain 'cart-*' --json --url http://10.0.3.7:9701"
+    )]
+    Explain(ExplainArgs),
+}
+
+/// Which pods of which agent.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The pod, as `NAME` or `NAMESPACE/NAME`; the name may be a glob.
+    pub pod: String,
+    /// Where the agent of the pod's node serves; without it, this host's: 9701,
+    /// then 9700.
+    #[arg(long, env = "WEIR_URL", value_name = "URL")]
+    pub url: Option<String>,
+    /// Print JSON, as the agent sends it.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which lines of which agent.
@@ -395,6 +414,9 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::All(args) => command::node(&args, command::Roles::ALL),
         Command::Agent(AgentArgs { command: Some(AgentCommand::Tap(args)), .. }) => command::tap(&args),
+        Command::Agent(AgentArgs { command: Some(AgentCommand::Explain(args)), .. }) => {
+            command::explain(&args)
+        }
         Command::Agent(args) => command::node(&args.node, command::Roles::AGENT),
         Command::Top(args) => command::top(&args),
         Command::Ship(args) => command::ship(&args),

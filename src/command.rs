@@ -5,6 +5,7 @@ mod demo;
 mod dismiss;
 #[cfg(feature = "agent")]
 mod doctor;
+mod explain;
 mod node;
 #[cfg(feature = "agent")]
 mod redact;
@@ -24,6 +25,7 @@ use anyhow::Result;
 pub use dismiss::dismiss;
 #[cfg(feature = "agent")]
 pub use doctor::doctor;
+pub use explain::explain;
 pub use node::{node, query_worker};
 #[cfg(feature = "agent")]
 pub use redact::redact;

@@ -17,6 +17,7 @@ use crate::bell::{Bell, News, Stop};
 use crate::checkpoint::Checkpoint;
 use crate::descriptor;
 use crate::find::Patterns;
+use crate::kube::{self, Configured, Pods};
 use crate::lane::Closed;
 use crate::limit::Limiter;
 use crate::metric::Measured;
@@ -42,6 +43,8 @@ pub struct Agent {
     bell: Arc<Bell>,
     pub(crate) receivers: Arc<Receivers>,
     tap: Arc<Tap>,
+    pods: Option<Arc<Pods>>,
+    configured: Configured,
     sending: Trouble,
     troubles: Vec<Trouble>,
     /// Nothing below is read.
@@ -90,6 +93,9 @@ pub async fn start(
     let measured = Measured::new(&handles.metrics);
     let redaction = Redaction::counted(&config.redact, |rule| measured.redacted(rule))?;
     let redaction = Arc::new(redaction);
+    let kubernetes = kube::Question::of(&config)?;
+    let configured = Configured::of(&config);
+    let first_lines_wait = config.kubernetes.wait.0;
     let lock = in_background(move || Checkpoint::lock(&state_dir).map(|lock| (lock, state_dir))).await;
     let (lock, state_dir) = lock?;
     let topic = topics.logs.clone();
@@ -131,11 +137,18 @@ pub async fn start(
     let receivers = Arc::new(receivers.await?);
     let (tap, (told, losses)) = (Arc::<Tap>::default(), mpsc::channel(LOSSES_WAITING));
     let own = origin.clone();
+    let bell = Arc::new(Bell::default());
+    // Ends the listeners together with the reader, for whatever reason.
+    let ended = Shutdown::new();
+    let pods = kubernetes.map(|question| question.follow(&tasks, &ended, &bell, &measured));
     let reader = Reader::new(config, patterns, origin, measured.clone(), checkpoint, restored, watch)?;
     let reader = reader.holding(descriptor::allowance()).limited(limiter, told);
     let reader = reader.redacting(redaction).tapped(Arc::clone(&tap));
+    let reader = match &pods {
+        Some(pods) => reader.knowing(Arc::clone(pods), first_lines_wait, Duration::ZERO),
+        None => reader,
+    };
 
-    let bell = Arc::new(Bell::default());
     let (sending, saving) = (Trouble::default(), Trouble::default());
     let (batches, received) = mpsc::unbounded_channel();
     let delivery = Delivery {
@@ -149,8 +162,6 @@ pub async fn start(
     tasks.spawn("send", async move { sender.run().await.map_err(TaskError::from) });
     let reading =
         Reading { reader, bell: Arc::clone(&bell), batches, clock: handles.clock, saving: saving.clone() };
-    // Ends the listener together with the reader, for whatever reason.
-    let ended = Shutdown::new();
     let reader_ended = ended.clone();
     tasks.spawn("read", async move {
         let _ends = EndsOnDrop(reader_ended);
@@ -173,7 +184,7 @@ pub async fn start(
     });
     let troubles =
         [saving, sending.clone()].into_iter().chain(receivers.troubles().iter().cloned()).collect();
-    Ok(Agent { tasks, bell, receivers, tap, sending, troubles, excluded })
+    Ok(Agent { tasks, bell, receivers, tap, pods, configured, sending, troubles, excluded })
 }
 
 impl Agent {
@@ -183,6 +194,8 @@ impl Agent {
             bell: Arc::clone(&self.bell),
             receivers: Arc::clone(&self.receivers),
             sending: self.sending.clone(),
+            pods: self.pods.clone(),
+            configured: self.configured.clone(),
         };
         self.receivers.router().merge(status::router(desk)).merge(tap::router(Arc::clone(&self.tap)))
     }
@@ -195,6 +208,7 @@ impl Agent {
     /// Something in it cannot be understood; nothing has changed then.
     pub fn reconfigure(&self, config: &Config) -> Result<(), StartError> {
         self.bell.change(Change::new(config.clone(), &self.excluded)?);
+        self.configured.change(config);
         Ok(())
     }
 

@@ -17,6 +17,26 @@ pub(crate) struct Origin {
     pub(crate) node: Option<String>,
 }
 
+/// Whose log a file is, by its path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PodPlace {
+    /// The pod's uid, as the kubelet has it.
+    pub(crate) uid: String,
+    /// The container's name.
+    pub(crate) container: String,
+    /// Which incarnation of the container it is.
+    pub(crate) restarts: Option<u32>,
+}
+
+impl PodPlace {
+    /// What the path says, if it has the layout of a pod's log.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let text = path.to_string_lossy();
+        let Pod { uid, container, restarts, .. } = pod(&text)?;
+        Some(Self { uid: uid.to_owned(), container: container.to_owned(), restarts: restarts.parse().ok() })
+    }
+}
+
 /// What the layout `<namespace>_<pod>_<uid>/<container>/<n>.log` says. The
 /// kubelet writes it under `/var/log/pods`; it is recognised anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +45,8 @@ struct Pod<'a> {
     name: &'a str,
     uid: &'a str,
     container: &'a str,
+    /// How often the container was started again before.
+    restarts: &'a str,
 }
 
 impl Origin {
@@ -49,6 +71,7 @@ impl Origin {
             ("host.name", self.host.as_deref()),
             ("k8s.cluster.name", self.cluster.as_deref()),
             ("k8s.container.name", pod.map(|pod| pod.container)),
+            ("k8s.container.restart_count", pod.map(|pod| pod.restarts)),
             ("k8s.namespace.name", pod.map(|pod| pod.namespace)),
             ("k8s.node.name", self.node.as_deref()),
             ("k8s.pod.name", pod.map(|pod| pod.name)),
@@ -88,7 +111,7 @@ fn pod(path: &str) -> Option<Pod<'_>> {
     let mut fields = pod.split('_');
     let (namespace, name, uid) = (fields.next()?, fields.next()?, fields.next()?);
     let complete = [namespace, name, uid, container].iter().all(|field| !field.is_empty());
-    (complete && fields.next().is_none()).then_some(Pod { namespace, name, uid, container })
+    (complete && fields.next().is_none()).then_some(Pod { namespace, name, uid, container, restarts: number })
 }
 
 /// `app.log`, `app.log.1`, `app.log-20240131`, `app-20240131.log`,

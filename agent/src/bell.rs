@@ -75,6 +75,11 @@ impl Bell {
         self.ring(|news| news.acknowledged += batches);
     }
 
+    /// What is told elsewhere shall be looked at.
+    pub(crate) fn wake(&self) {
+        self.ring(|_| {});
+    }
+
     /// Asks how things stand. No answer comes once the thread has ended.
     pub(crate) fn ask(&self) -> oneshot::Receiver<ReaderStatus> {
         let (answer, answered) = oneshot::channel();

@@ -33,7 +33,7 @@ use serde::{Deserialize, Serialize};
 use weir_proto::model::{AgentId, SourceId};
 
 use crate::StartError;
-use crate::frame::{Cut, Format, Stream};
+use crate::frame::{Cut, Format, Passed, Stream};
 use crate::identity::{Ending, Fingerprint, Identity};
 use crate::join::Modes;
 use journal::Journal;
@@ -94,6 +94,12 @@ pub(crate) struct Entry {
     /// No pattern means it any more, and it is not read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dismissed: bool,
+    /// Its container is excluded: nothing more of it is read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) excluded: bool,
+    /// What was passed over while it was.
+    #[serde(default, skip_serializing_if = "Passed::is_empty")]
+    pub(crate) passed: Passed,
 }
 
 /// One source of a file.

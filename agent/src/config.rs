@@ -10,6 +10,7 @@ use weir_runtime::{ByteSize, HumanDuration};
 use crate::StartError;
 use crate::find::Patterns;
 use crate::join::Multiline;
+use crate::kube::KubernetesConfig;
 use crate::limit::LimitsConfig;
 use crate::receive::ReceiveConfig;
 use crate::redact::{RedactConfig, Redaction};
@@ -63,6 +64,8 @@ pub struct Config {
     pub goodbye: bool,
     /// How much of what is tailed may be sent.
     pub limits: LimitsConfig,
+    /// What is asked about the pods of this node.
+    pub kubernetes: KubernetesConfig,
     /// What clients push.
     pub receive: ReceiveConfig,
     /// What is replaced in what is tailed and pushed.
@@ -71,6 +74,10 @@ pub struct Config {
     /// Weir keeps what it has read. Set by the process, not by the operator.
     #[serde(skip)]
     pub own_data: Option<PathBuf>,
+    /// The API server of the cluster in which this process is a pod, as a URL.
+    /// Set by the process, not by the operator.
+    #[serde(skip)]
+    pub own_cluster: Option<String>,
 }
 
 impl Config {
@@ -91,10 +98,11 @@ impl Config {
     /// Says which pattern cannot be understood, if one cannot.
     ///
     /// # Errors
-    /// [`StartError::Glob`], [`StartError::Pattern`], [`StartError::Limits`] or
-    /// [`StartError::Redact`].
+    /// [`StartError::Glob`], [`StartError::Pattern`], [`StartError::Limits`],
+    /// [`StartError::Kubernetes`] or [`StartError::Redact`].
     pub fn validate(&self) -> Result<(), StartError> {
         self.limits.validate()?;
+        self.kubernetes.validate()?;
         Redaction::check(&self.redact)?;
         Patterns::new(&self.tail, &self.roots, Path::new("")).map(drop)
     }
@@ -116,9 +124,11 @@ impl Default for Config {
             keep_bytes: ByteSize::mib(1024),
             goodbye: false,
             limits: LimitsConfig::default(),
+            kubernetes: KubernetesConfig::default(),
             receive: ReceiveConfig::default(),
             redact: RedactConfig::default(),
             own_data: None,
+            own_cluster: None,
         }
     }
 }

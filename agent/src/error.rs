@@ -36,6 +36,14 @@ pub enum StartError {
         /// What is wrong with it, and what to write.
         reason: String,
     },
+    /// What is set about Kubernetes makes no sense.
+    #[error("{key}: {reason}")]
+    Kubernetes {
+        /// The setting.
+        key: String,
+        /// What is wrong with it, and what to write.
+        reason: String,
+    },
     /// What is said of redaction makes no sense, or its secret cannot be read.
     #[error("{key}: {reason}")]
     Redact {

@@ -17,6 +17,7 @@ mod cri;
 mod cut;
 mod docker;
 mod part;
+mod pass;
 mod record;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ use weir_proto::model::{ByteRange, flags};
 
 pub(crate) use cut::{Cut, CutKind, Cuts};
 use part::Part;
+pub(crate) use pass::Passed;
 pub(crate) use record::{Format, Frame, ReadAt, Sink, Stream};
 
 /// What one read asks for: enough to make its cost vanish, little enough to
@@ -55,6 +57,7 @@ pub(crate) struct Framer {
     scanned: u64,
     streams: [StreamState; 3],
     cuts: Cuts,
+    passed: Passed,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +130,32 @@ impl Framer {
         Self { fallback, ..self }
     }
 
+    /// The same, with what an earlier process passed over.
+    pub(crate) fn with_passed(self, passed: Passed) -> Self {
+        Self { passed, ..self }
+    }
+
+    /// Nothing from the unfinished line to `end` is wanted: the next line
+    /// begins there. In a replay, nothing from where the wanted ended before.
+    pub(crate) fn pass_to(&mut self, end: u64) {
+        self.passed.add(self.position, end);
+        if self.passed.ahead(self.position).is_some() {
+            return;
+        }
+        self.position = self.position.max(end);
+        self.scanned = self.position;
+    }
+
+    /// What is passed over in a replay, too.
+    pub(crate) fn passed(&self) -> &Passed {
+        &self.passed
+    }
+
+    /// What of that a replay from `resume` would need.
+    pub(crate) fn passed_needed(&mut self, resume: Option<u64>) -> Passed {
+        self.passed.needed(resume)
+    }
+
     /// The format, once known.
     pub(crate) fn format(&self) -> Option<Format> {
         self.format
@@ -174,11 +203,17 @@ impl Framer {
         now: Duration,
         sink: &mut impl Sink,
     ) -> io::Result<u64> {
+        if let Some(end) = self.passed.end_of(self.position) {
+            (self.position, self.scanned) = (end, end);
+        }
         let known = usize::try_from(self.scanned - self.position).unwrap_or(usize::MAX);
         if known >= WINDOW_BYTES_MAX {
             return self.skip(file, buffer, now, sink);
         }
         let wanted = (known + BLOCK_BYTES).min(WINDOW_BYTES_MAX);
+        // It begins with a line, so that nothing before is left in the middle.
+        let room = self.passed.ahead(self.position).map_or(usize::MAX, |start| index(start - self.position));
+        let wanted = if room > known { wanted.min(room) } else { wanted };
         let window = sized(buffer, wanted);
         let read = file.read_at(window, self.position)?;
         let end = self.position + read as u64;

@@ -41,6 +41,15 @@ pub(crate) struct Settles {
     pub(crate) bytes: usize,
 }
 
+/// How whoever reads the batches shall treat a source's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Treatment {
+    /// The name of a parser.
+    pub(crate) parser: &'static str,
+    /// Rows whose severity number is known and lower are left out.
+    pub(crate) min_severity: Option<i16>,
+}
+
 /// Assembles the batches of one lane.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -61,6 +70,7 @@ struct State {
     file: FileKey,
     id: SourceId,
     resource: Vec<(String, String)>,
+    treatment: Treatment,
     /// Covered by an acknowledged batch.
     acknowledged: u64,
     /// Covered by any batch, the open one included.
@@ -98,13 +108,33 @@ impl Lane {
         resource: Vec<(String, String)>,
         acknowledged: u64,
     ) -> SourceKey {
-        let state = State { file, id, resource, acknowledged, settled: acknowledged, slot: None };
+        let treatment = Treatment { parser: "auto", min_severity: None };
+        let state = State { file, id, resource, treatment, acknowledged, settled: acknowledged, slot: None };
         let key = self.free.pop().unwrap_or(self.sources.len());
         if key == self.sources.len() {
             self.sources.push(None);
         }
         self.sources[key] = Some(state);
         SourceKey(key)
+    }
+
+    /// What is pushed of the source from now on is described so.
+    pub(crate) fn describe(
+        &mut self,
+        source: SourceKey,
+        resource: Vec<(String, String)>,
+        treatment: Treatment,
+    ) {
+        let state = self.state(source);
+        if state.resource == resource && state.treatment == treatment {
+            return;
+        }
+        // A batch has one description of each source.
+        if state.slot.is_some() {
+            self.close();
+        }
+        let state = self.state_mut(source);
+        (state.resource, state.treatment) = (resource, treatment);
     }
 
     /// Forgets a source, all of which is acknowledged.
@@ -215,8 +245,8 @@ impl Lane {
             sources.push(Source {
                 id: state.id,
                 resource: state.resource.clone(),
-                parser: "auto".to_owned(),
-                min_severity: None,
+                parser: state.treatment.parser.to_owned(),
+                min_severity: state.treatment.min_severity,
                 covered: ByteRange::new(slot.start, state.settled),
                 drops: slot.drops,
             });

@@ -59,6 +59,7 @@ use crate::frame::{Frame, Stream};
 use crate::tail::Moment;
 use crate::{Share, StartError};
 
+pub(crate) use config::configured;
 pub use config::{LimitOverride, LimitsConfig, RateLimit};
 pub(crate) use gcra::{Cost, Meter, Rate, written_at};
 pub(crate) use loss::{Loss, Losses};
@@ -77,18 +78,22 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     policies: config::Policies,
+    /// By what pods and containers ask for themselves.
+    asked: HashMap<Arc<Subject>, Meter>,
     pods: HashMap<Arc<Subject>, Meter>,
     namespaces: HashMap<Arc<str>, Meter>,
     losses: Losses,
     next_sweep: Duration,
 }
 
-/// What a source asks for itself, above what the configuration says of its
-/// pod: its pod's annotations.
+/// What a source asks for itself, by its pod's annotations. It may only be less
+/// than what the configuration lets pass: that holds all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// Instead of the pod's limit; the namespace's holds all the same.
+    /// Beside the limits of the pod and of the namespace.
     pub(crate) limit: Option<Rate>,
+    /// That limit is the container's own, and not its pod's.
+    pub(crate) is_own: bool,
     /// The share of lines that is kept.
     pub(crate) sample: Option<Share>,
 }
@@ -101,6 +106,9 @@ pub(crate) struct Gate {
     /// Whose limit that is.
     limited: Arc<Subject>,
     namespace: Option<Arc<str>>,
+    /// Whose limit is asked for.
+    asked_by: Arc<Subject>,
+    asked_rate: Option<Rate>,
     pod_rate: Option<Rate>,
     namespace_rate: Option<Rate>,
     sample: Option<Share>,
@@ -142,11 +150,15 @@ impl Limiter {
     /// Says what holds for a file that `subject` writes.
     pub(crate) fn admit(&self, gate: &mut Gate, subject: Arc<Subject>, asked: Asked) {
         let policy = self.policies.of(&subject);
-        gate.pod_rate = asked.limit.or(policy.pod);
+        gate.pod_rate = policy.pod;
         gate.namespace_rate = policy.namespace;
-        gate.sample = asked.sample.or(policy.sample).filter(|share| !share.is_all());
+        let samples = [asked.sample, policy.sample].into_iter().flatten();
+        // Which lines a share keeps, a larger share keeps as well.
+        gate.sample = samples.min_by(|a, b| a.get().total_cmp(&b.get())).filter(|share| !share.is_all());
         gate.namespace = subject.namespace.as_deref().map(Arc::from);
         gate.limited = Arc::new(subject.limited());
+        gate.asked_rate = asked.limit;
+        gate.asked_by = if asked.is_own { Arc::clone(&subject) } else { Arc::clone(&gate.limited) };
         gate.subject = Some(subject);
     }
 
@@ -166,7 +178,8 @@ impl Limiter {
         let is_spared = frame.range.start < gate.spared[frame.stream.index()];
         let refused = if is_spared { None } else { self.refuses(gate, source, frame, now) };
         if let Some(reason) = refused {
-            let rate = (reason == drop_reason::RATE_LIMITED).then_some(gate.pod_rate).flatten();
+            let rate =
+                (reason == drop_reason::RATE_LIMITED).then_some(gate.asked_rate.or(gate.pod_rate)).flatten();
             self.losses.count(&gate.limited, reason, rate, frame.range.len());
         }
         Judgement { refused, is_undurable, is_droppable: gate.by_content && !is_spared }
@@ -200,11 +213,13 @@ impl Limiter {
         }
         let at = written_at(frame.timestamp_nanos, now);
         let cost = Cost { lines: 1, bytes: frame.range.len() };
+        let asked = gate.asked_rate;
+        let asked = asked.map(|rate| (rate, self.asked.entry(Arc::clone(&gate.asked_by)).or_default()));
         let namespace = gate.namespace_rate.zip(gate.namespace.as_ref());
         let pod = gate.pod_rate.map(|rate| (rate, self.pods.entry(Arc::clone(&gate.limited)).or_default()));
         let namespace =
             namespace.map(|(rate, name)| (rate, self.namespaces.entry(Arc::clone(name)).or_default()));
-        let mut meters = [pod, namespace];
+        let mut meters = [asked, pod, namespace];
         // Charged only where all have room: one limit must not use up another.
         let has_room = meters.iter_mut().flatten().all(|(rate, meter)| meter.has_room(rate, cost, at));
         if !has_room {
@@ -221,6 +236,7 @@ impl Limiter {
             return;
         }
         self.next_sweep = now + SWEEP_INTERVAL;
+        self.asked.retain(|_, meter| !meter.is_full(now));
         self.pods.retain(|_, meter| !meter.is_full(now));
         self.namespaces.retain(|_, meter| !meter.is_full(now));
     }
@@ -272,7 +288,8 @@ impl Gate {
 
     /// Nothing is ever dropped.
     fn is_open(&self) -> bool {
-        !self.by_content && self.pod_rate.is_none() && self.namespace_rate.is_none() && self.sample.is_none()
+        let rates = [self.asked_rate, self.pod_rate, self.namespace_rate];
+        !self.by_content && rates.iter().all(Option::is_none) && self.sample.is_none()
     }
 
     /// Nothing is limited any more, so no reach is kept. True when that is to be

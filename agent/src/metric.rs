@@ -52,6 +52,14 @@ pub(crate) struct Measured {
     /// Unread bytes of files that were renamed, deleted or compressed.
     pub(crate) rotated_unread_bytes: Gauge,
     redacted: Named,
+    /// Pods known, those that were deleted of late too.
+    pub(crate) kubernetes_pods: Gauge,
+    /// Files that were read before their pod was known.
+    pub(crate) metadata_missed: Counter,
+    /// What the API server told, bookmarks too.
+    pub(crate) kubernetes_events: Counter,
+    /// How often something was listed anew.
+    pub(crate) kubernetes_lists: Counter,
     drops: Labelled,
     dropped_bytes: Labelled,
     errors: Labelled,
@@ -118,6 +126,22 @@ impl Measured {
             all.rotated_unread_bytes.clone(),
         );
         registry.register("agent_redacted", "texts redacted, by rule", all.redacted.clone());
+        registry.register(
+            "agent_metadata_missed",
+            "files whose first lines went before their pod was known",
+            all.metadata_missed.clone(),
+        );
+        registry.register("agent_kubernetes_pods", "pods known", all.kubernetes_pods.clone());
+        registry.register(
+            "agent_kubernetes_events",
+            "events of the API server's watches, bookmarks too",
+            all.kubernetes_events.clone(),
+        );
+        registry.register(
+            "agent_kubernetes_lists",
+            "lists asked of the API server: one each at the start, more after a long absence",
+            all.kubernetes_lists.clone(),
+        );
         registry.register("agent_drops", "events dropped, by reason", all.drops.clone());
         registry.register("agent_dropped_bytes", "bytes dropped, by reason", all.dropped_bytes.clone());
         registry.register("agent_errors", "failures survived, by kind", all.errors.clone());
@@ -137,7 +161,8 @@ impl Measured {
     }
 
     /// A failure of a kind: `directory`, `file`, `link`, `archive`,
-    /// `keep`, `watch`, `descriptors`, `checkpoint`, `append`, `spool`.
+    /// `keep`, `watch`, `descriptors`, `checkpoint`, `append`, `spool`,
+    /// `kubernetes`, `kubernetes_event`, `kubernetes_object`, `annotation`.
     pub(crate) fn failed(&self, kind: &'static str) {
         self.errors.get_or_create(&[("kind", kind)]).inc();
     }

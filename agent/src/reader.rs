@@ -14,6 +14,7 @@ mod change;
 mod copies;
 mod hold;
 mod keep;
+mod pods;
 mod queue;
 mod scan;
 mod unfinished;
@@ -25,6 +26,7 @@ use archive::Archives;
 pub(crate) use change::Change;
 use hold::{Rest, Resting};
 use keep::Stall;
+use pods::Asking;
 use queue::Queue;
 pub(crate) use queue::Urgency;
 use std::collections::{BTreeSet, HashSet, VecDeque};
@@ -100,6 +102,8 @@ pub(crate) struct Reader {
     redaction: Arc<Redaction>,
     scratch: Scratch,
     tap: Arc<Tap>,
+    /// Who is asked about pods, if anybody is.
+    asking: Option<Asking>,
     told: Option<mpsc::Sender<Vec<Loss>>>,
     /// Files that may have something to read.
     queue: Queue,
@@ -203,6 +207,7 @@ impl Reader {
             redaction: Arc::default(),
             scratch: Scratch::default(),
             tap: Arc::default(),
+            asking: None,
             told: None,
             queue: Queue::default(),
             unfinished: Unfinished::default(),
@@ -270,6 +275,7 @@ impl Reader {
         if now.steady >= self.next_scan || (self.scan_wished && now.steady >= self.scan_from) {
             self.scan(now);
         }
+        self.hear_of_pods(now);
         for path in &heard.changed {
             self.changed(path);
         }
@@ -440,7 +446,8 @@ impl Reader {
     fn place_in_queue(&mut self, key: FileKey) -> Option<Urgency> {
         let tail = self.files.get_mut(key)?;
         let urgency = tail.urgency();
-        if !tail.is_within_reach() || tail.queued.is_some_and(|held| held <= urgency) {
+        let is_readable = tail.is_within_reach() && !tail.is_waiting();
+        if !is_readable || tail.queued.is_some_and(|held| held <= urgency) {
             return None;
         }
         tail.queued = Some(urgency);
@@ -480,7 +487,8 @@ impl Reader {
     /// place is looked at first.
     fn grown(&mut self, key: FileKey) {
         let Some(tail) = self.files.get_mut(key) else { return };
-        if tail.queued.is_some() || tail.ended {
+        // One that is excluded is looked at by the scans, however often it is written to.
+        if tail.queued.is_some() || tail.ended || tail.is_excluded() {
             return;
         }
         match tail.verify() {
@@ -652,6 +660,7 @@ impl Reader {
         let unsent = (!self.lane.closed().is_empty()).then_some(self.retry_save).flatten();
         let due = [
             Some(self.next_scan),
+            self.wait_over(),
             self.scan_wished.then_some(self.scan_from),
             cuts.filter(|_| self.has_room()),
             self.batch_since.map(|since| since + self.config.batch_delay.0),

@@ -2,6 +2,7 @@
 //! somebody asks; nothing is kept for it but plain counters.
 
 mod api;
+mod explain;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,10 @@ pub(crate) struct FileStatus {
     pub(crate) is_rotated: bool,
     /// What became of its lines.
     pub(crate) counts: Counts,
+    /// Whether its pod is known, where somebody is asked about that.
+    pub(crate) metadata: Option<&'static str>,
+    /// It is not read: its pod, or its namespace, says so.
+    pub(crate) is_excluded: bool,
 }
 
 /// How the reading thread stands.

@@ -3,6 +3,7 @@
 //! Its descriptor stays open after the file was renamed or deleted, until it
 //! has been read to its end and was quiet for a while.
 
+mod about;
 mod kept;
 
 use std::fs::{File, Metadata};
@@ -20,12 +21,15 @@ use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Endings, Fingerprint, Guarded, Identity, is_another};
 use crate::join::{Joiner, Modes, Multiline};
 use crate::lane::{Lane, SourceKey};
-use crate::limit::{Asked, Gate, Judgement, Limiter, Subject};
+use crate::limit::{Gate, Judgement, Limiter, Subject};
 use crate::metric::Measured;
 use crate::reader::Urgency;
 use crate::redact::{self, Outcome, Redaction, Redactor, Scratch};
 use crate::status::{Counts, FileStatus};
 use crate::tap::{Stage, Tap};
+
+use about::About;
+pub(crate) use about::Metadata as MetadataState;
 
 /// The present, on both clocks: the wall's for what is told to others, the
 /// steady one for waiting.
@@ -125,6 +129,9 @@ pub(crate) struct Tail {
     copied: u64,
     /// It ended, and these bytes of it can no longer be read here.
     untold: Option<ByteRange>,
+    about: About,
+    /// An earlier process may have sent all below.
+    sent_below: u64,
 }
 
 /// Where the reading of a copied file goes on.
@@ -203,6 +210,8 @@ impl Tail {
             counts: Counts::default(),
             copied: 0,
             untold: None,
+            about: About::default(),
+            sent_below: 0,
         }
     }
 
@@ -225,6 +234,8 @@ impl Tail {
         let (between, inside) = entry.cuts.into_iter().partition(|cut| cut.kind == CutKind::Event);
         let framer = Framer::resume(entry.format, &settled, inside).with_fallback(format_by_path(&path));
         let joiner = Joiner::resume(entry.multiline, &settled, between);
+        let length_min = length_min.max(entry.passed.last_end());
+        let framer = framer.with_passed(entry.passed);
         Self {
             key: entry.key,
             last_path: PathBuf::from(entry.last_path),
@@ -264,6 +275,8 @@ impl Tail {
             counts: Counts::default(),
             copied: 0,
             untold: None,
+            about: About::restored(entry.excluded),
+            sent_below: 0,
         }
     }
 
@@ -282,6 +295,7 @@ impl Tail {
         let mut cuts = self.framer.cuts_needed(resume);
         cuts.extend(self.joiner.cuts_needed(resume));
         let multiline = self.joiner.modes_needed(streams.iter().map(StreamEntry::resume).min().unwrap_or(0));
+        let passed = self.framer.passed_needed(streams.iter().map(StreamEntry::resume).min());
         self.noted = self.size;
         Entry {
             key: self.key,
@@ -299,6 +313,8 @@ impl Tail {
             size: self.size,
             archive: self.archive,
             dismissed: self.dismissed,
+            excluded: self.is_excluded(),
+            passed,
         }
     }
 
@@ -308,9 +324,7 @@ impl Tail {
         self.multiline = mode;
         // One that is not open switches when it is opened.
         if self.file.is_some() {
-            // Up to the last switch, an earlier process may have sent lines.
-            let from = self.framer.position().max(self.joiner.switched_at());
-            self.undurable |= self.joiner.switch(mode, from);
+            self.switch();
         }
     }
 
@@ -339,7 +353,7 @@ impl Tail {
     /// settled of that one is read here, under sources of its own.
     pub(crate) fn continuing(mut self, settled: &Settled, lane: &mut Lane, origin: &Origin) -> Self {
         for &(stream, _) in &settled.streams {
-            let resource = origin.resource(&self.path, stream);
+            let resource = self.about.resource(origin, &self.path, stream);
             self.sources[stream.index()] = Some(lane.add(self.key, SourceId::generate(), resource, 0));
         }
         self.framer = Framer::resume(settled.format, &settled.streams, Vec::new());
@@ -448,7 +462,7 @@ impl Tail {
     pub(crate) fn status(&self, lane: &Lane, origin: &Origin) -> FileStatus {
         let subject = match self.gate.subject() {
             Some(subject) => Subject::clone(subject),
-            None => Subject::of(&origin.resource(&self.path, Stream::File)),
+            None => Subject::of(&self.about.resource(origin, &self.path, Stream::File)),
         };
         let streams = Stream::ALL.into_iter().filter(|stream| self.sources[stream.index()].is_some());
         let acknowledged = self.sources().map(|source| lane.acknowledged(source)).min().unwrap_or(0);
@@ -463,12 +477,14 @@ impl Tail {
             read: self.read_end(),
             settled: self.settled(),
             acknowledged,
-            lag: if self.ended { 0 } else { size.saturating_sub(acknowledged) },
+            lag: if self.ended || self.is_excluded() { 0 } else { size.saturating_sub(acknowledged) },
             written: self.written,
             is_open: self.is_open(),
             is_deleted: self.deleted,
             is_rotated: !self.matched,
             counts: self.counts.clone(),
+            metadata: self.about.metadata(),
+            is_excluded: self.is_excluded(),
         }
     }
 
@@ -491,12 +507,18 @@ impl Tail {
         }
         (self.identity, self.fingerprint) = (identity, fingerprint);
         self.size = metadata.len();
-        (self.verified, self.parked) = (true, None);
+        let is_new = !std::mem::replace(&mut self.verified, true);
+        self.parked = None;
         self.file = Some(file);
         // An earlier process may have sent all that is there, joined by what it was told.
         let from = self.size.max(self.seen);
         self.gate.opened(from);
-        self.undurable |= self.joiner.switch(self.multiline, from);
+        if let Some(mode) = self.mode_wished() {
+            self.undurable |= self.joiner.switch(mode, from);
+        }
+        if is_new {
+            self.sent_below = from;
+        }
         Ok(true)
     }
 
@@ -521,6 +543,10 @@ impl Tail {
 
     /// Reads and frames one block.
     pub(crate) fn read(&mut self, bench: &mut Bench<'_>, now: Moment) -> io::Result<Step> {
+        // What was sent before, a replay sends again; it stops where the rest is passed over.
+        if self.is_excluded() && self.framer.passed().ahead(self.framer.position()).is_none() {
+            return self.pass_over(bench, now);
+        }
         let Some(file) = self.file.take() else { return Ok(Step::Still) };
         let before = self.framer.position();
         let fingerprint = self.fingerprint;
@@ -613,7 +639,8 @@ impl Tail {
         });
         let known_end = self.size.max(self.seen);
         let position = self.framer.position();
-        self.untold = (known_end > position).then(|| ByteRange::new(position, known_end));
+        let is_untold = known_end > position && !self.is_excluded();
+        self.untold = is_untold.then(|| ByteRange::new(position, known_end));
         self.close();
         self.ended = true;
     }
@@ -671,6 +698,8 @@ impl Tail {
             gate: &mut self.gate,
             redactor: &mut self.redactor,
             counts: &mut self.counts,
+            about: &self.about,
+            flags: self.about.flags(),
             now,
         };
         let result = act(&mut self.framer, &mut self.joiner, bench.buffer, &mut sink);
@@ -711,6 +740,9 @@ pub(crate) struct TailSink<'a> {
     gate: &'a mut Gate,
     redactor: &'a mut Option<Arc<Redactor>>,
     counts: &'a mut Counts,
+    about: &'a About,
+    /// Bits that each record has.
+    flags: i32,
     now: Moment,
 }
 
@@ -719,8 +751,9 @@ impl TailSink<'_> {
         if let Some(source) = self.sources[stream.index()] {
             return source;
         }
-        let resource = self.origin.resource(self.path, stream);
-        let source = self.lane.add(self.key, SourceId::generate(), resource, 0);
+        let resource = self.about.resource(self.origin, self.path, stream);
+        let source = self.lane.add(self.key, SourceId::generate(), resource.clone(), 0);
+        self.lane.describe(source, resource, self.about.treatment());
         self.sources[stream.index()] = Some(source);
         self.drew = true;
         source
@@ -729,10 +762,10 @@ impl TailSink<'_> {
     /// Says what becomes of a record whatever is in it, and counts it if it is dropped.
     fn judge(&mut self, source: SourceKey, frame: &Frame<'_>) -> Judgement {
         if self.gate.subject().is_none() {
-            let subject = Subject::of(&self.origin.resource(self.path, frame.stream));
-            *self.redactor = self.redaction.base();
+            let subject = Subject::of(&self.about.resource(self.origin, self.path, frame.stream));
+            *self.redactor = self.about.redactor(self.redaction, &subject, self.measured);
             self.gate.drop_by_content(self.redactor.as_ref().is_some_and(|redactor| redactor.drops()));
-            self.limiter.admit(self.gate, Arc::new(subject), Asked::default());
+            self.limiter.admit(self.gate, Arc::new(subject), self.about.applied().asked);
         }
         let judgement = self.limiter.judge(self.gate, self.lane.id(source), frame, self.now);
         self.drew |= judgement.is_undurable;
@@ -750,7 +783,8 @@ impl TailSink<'_> {
 }
 
 impl Sink for TailSink<'_> {
-    fn record(&mut self, frame: Frame<'_>) {
+    fn record(&mut self, mut frame: Frame<'_>) {
+        frame.flags |= self.flags;
         let source = self.source(frame.stream);
         let judgement = self.judge(source, &frame);
         self.tap.offer(Stage::Framed, self.gate.subject(), &frame, self.now);

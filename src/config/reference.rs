@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str, &str); 10] = [
     ("log.kafka", "stream/src/kafka/config.rs", "KafkaConfig"),
     ("agent", "agent/src/config.rs", "Config"),
     ("agent.limits", "agent/src/limit/config.rs", "LimitsConfig"),
+    ("agent.kubernetes", "agent/src/kube/config.rs", "KubernetesConfig"),
     ("agent.receive", "agent/src/receive/config.rs", "ReceiveConfig"),
     ("agent.redact", "agent/src/redact/config.rs", "RedactConfig"),
     ("ingest", "ingest/src/config.rs", "Config"),

@@ -71,5 +71,19 @@ impl Agent {
 }
 
 fn own(config: &Config) -> weir_agent::Config {
-    weir_agent::Config { own_data: Some(config.data.clone()), ..config.agent.clone() }
+    weir_agent::Config {
+        own_data: Some(config.data.clone()),
+        own_cluster: own_cluster(),
+        ..config.agent.clone()
+    }
+}
+
+/// The API server of the cluster in which this process is a pod: what the
+/// kubelet puts into every pod's environment.
+fn own_cluster() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+    let host = variable("KUBERNETES_SERVICE_HOST")?;
+    let host = if host.contains(':') { format!("[{host}]") } else { host };
+    let port = variable("KUBERNETES_SERVICE_PORT").unwrap_or_else(|| "443".to_owned());
+    Some(format!("https://{host}:{port}"))
 }

@@ -1,5 +1,7 @@
 //! The whole agent on real files, with an event log in memory.
 
+mod pods;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;

@@ -29,6 +29,8 @@ fn entry(key: u64, acknowledged: u64) -> Entry {
         size: acknowledged,
         archive: false,
         dismissed: false,
+        excluded: false,
+        passed: Passed::default(),
     }
 }
 

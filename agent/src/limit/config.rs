@@ -109,6 +109,12 @@ impl Policies {
     }
 }
 
+/// The rate and the share that are configured for a pod.
+pub(crate) fn configured(limits: &LimitsConfig, subject: &Subject) -> (Option<Rate>, Option<Share>) {
+    let policy = Policies::new(limits).map(|policies| policies.of(subject)).unwrap_or_default();
+    (policy.pod, policy.sample)
+}
+
 fn policy(
     key: &str,
     pod: Option<RateLimit>,

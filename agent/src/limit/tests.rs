@@ -170,15 +170,44 @@ fn the_containers_of_a_pod_share_its_limit_and_pods_share_their_namespace() {
 }
 
 #[test]
-fn what_a_source_asks_for_stands_above_its_pods_limit_and_below_its_namespaces() {
-    let mut limiter = limiter(
-        r#"{"pod": {"lines_per_second": 4, "burst": "1s"}, "namespace": {"lines_per_second": 8, "burst": "1s"}}"#,
-    );
-    let asked = Asked { limit: Some(rate(Some(100), None, Duration::from_secs(1))), sample: None };
-    let mut gate = Gate::default();
-    limiter.admit(&mut gate, subject(Some("shop"), Some("cart"), "main"), asked);
-    let mut judge = |n: u64| limiter.judge(&mut gate, SourceId::from_u128(1), &frame(n * 10, 10), at(SECOND));
-    assert_eq!((0..50).filter(|n| judge(*n).refused.is_none()).count(), 8);
+fn what_a_source_asks_for_lets_less_pass_and_never_more() {
+    let passed = |asked: &[(&str, u64, bool)]| {
+        let mut limiter = limiter(r#"{"pod": {"lines_per_second": 8, "burst": "1s"}}"#);
+        let mut gates: Vec<_> = Vec::new();
+        for (container, lines, is_own) in asked {
+            let limit = Some(rate(Some(*lines), None, Duration::from_secs(1)));
+            let asked = Asked { limit, is_own: *is_own, sample: None };
+            let mut gate = Gate::default();
+            limiter.admit(&mut gate, subject(Some("shop"), Some("cart"), container), asked);
+            gates.push(gate);
+        }
+        let mut judge = |gate: &mut Gate, n: u64| {
+            limiter.judge(gate, SourceId::from_u128(1), &frame(n * 10, 10), at(SECOND)).refused.is_none()
+        };
+        let one = |gate: &mut Gate| (0..50).filter(|n| judge(gate, *n)).count();
+        gates.iter_mut().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(passed(&[("main", 100, false)]), [8], "more than the pod may");
+    assert_eq!(passed(&[("main", 4, false)]), [4]);
+    assert_eq!(passed(&[("main", 4, false), ("proxy", 4, false)]), [4, 0], "the pod asks for all of it");
+    assert_eq!(passed(&[("main", 4, true), ("proxy", 2, true)]), [4, 2], "each for itself");
+    assert_eq!(passed(&[("main", 5, true), ("proxy", 5, true)]), [5, 3], "the pod's holds all the same");
+}
+
+#[test]
+fn of_two_shares_the_smaller_is_kept() {
+    let kept = |configured: &str, asked: f64| {
+        let mut limiter = limiter(&format!(r#"{{"sample": {configured}}}"#));
+        let asked = Asked { sample: Share::try_from(asked).ok(), ..Asked::default() };
+        let mut gate = Gate::default();
+        limiter.admit(&mut gate, subject(Some("shop"), Some("cart"), "main"), asked);
+        let source = SourceId::from_u128(1);
+        (0..2_000)
+            .filter(|n| limiter.judge(&mut gate, source, &frame(n * 10, 10), at(SECOND)).refused.is_none())
+            .count()
+    };
+    assert_eq!(kept("0.5", 1.0), kept("0.5", 0.5));
+    assert_eq!(kept("1", 0.1), kept("0.5", 0.1));
 }
 
 #[test]

@@ -170,7 +170,9 @@ impl Reader {
         if self.files.archive_by_identity(&found.identity).is_none() {
             let metadata = archive.metadata()?;
             let key = self.files.next_key();
-            self.note_archive(Tail::archive(key, found.path.clone(), &metadata, self.config.multiline, now));
+            let multiline = self.config.multiline;
+            let tail = Tail::archive(key, found.path.clone(), &metadata, multiline, now);
+            self.note_archive(tail, now);
         }
         Ok(())
     }
@@ -211,7 +213,7 @@ impl Reader {
                 return Ok(None);
             }
             let Some(draft) = self.inflate(key, found, &archive, 0, now)? else {
-                return Ok((!self.archives.pending.contains_key(&at)).then(|| self.note_archive(tail)));
+                return Ok((!self.archives.pending.contains_key(&at)).then(|| self.note_archive(tail, now)));
             };
             self.archives.pending.remove(&at);
             if self.is_of_a_known_file(found, draft.file(), draft.end())? {
@@ -221,14 +223,15 @@ impl Reader {
                 tail.take_copy(self.descriptors.hold(copy))?;
             }
         }
-        Ok(Some(self.note_archive(tail)))
+        Ok(Some(self.note_archive(tail, now)))
     }
 
-    fn note_archive(&mut self, tail: Tail) -> FileKey {
+    fn note_archive(&mut self, tail: Tail, now: Moment) -> FileKey {
         let key = tail.key;
         self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
+        self.ask(key, now);
         self.queue(key);
         key
     }

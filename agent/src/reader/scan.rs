@@ -236,6 +236,7 @@ impl Reader {
         self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
+        self.ask(key, now);
         self.hold_or_park(key, now);
         self.queue(key);
         Ok(key)
@@ -289,7 +290,10 @@ impl Reader {
 
     /// Looks for what is left of the files that are nowhere.
     fn recover_gone(&mut self, archives: &[FoundFile], now: Moment) {
-        let gone = |tail: &&Tail| is_followed(tail) && tail.gone.is_some() && !tail.archive && !tail.deleted;
+        let gone = |tail: &&Tail| {
+            let is_gone = tail.gone.is_some() && !tail.archive && !tail.deleted && !tail.is_excluded();
+            is_followed(tail) && is_gone
+        };
         let keys: Vec<_> = self.files.iter().filter(gone).map(|tail| tail.key).collect();
         for key in keys {
             self.recover(key, archives, now);
@@ -408,6 +412,11 @@ impl Reader {
             }
             if tail.ended || !tail.is_within_reach() {
                 self.marks.forget(tail.key);
+                continue;
+            }
+            if tail.is_excluded() {
+                self.marks.forget(tail.key);
+                tail.floor = Some(now.wall);
                 continue;
             }
             let settled = tail.settled();

@@ -6,6 +6,7 @@ mod crash;
 mod gone;
 mod hold;
 mod limit;
+mod pods;
 mod redact;
 mod turn;
 
@@ -24,6 +25,7 @@ use weir_runtime::{ByteSize, Metrics};
 use super::*;
 use crate::identity::Identity;
 use crate::join::Multiline;
+use crate::kube::Pods;
 use crate::limit::LimitsConfig;
 use crate::redact::RedactConfig;
 
@@ -46,6 +48,8 @@ struct Bed {
     multiline: Multiline,
     redact: RedactConfig,
     losses: Option<mpsc::Receiver<Vec<Loss>>>,
+    /// Who is asked about pods.
+    pods: Option<Arc<Pods>>,
 }
 
 impl Bed {
@@ -70,6 +74,7 @@ impl Bed {
             multiline: Multiline::Auto,
             redact: RedactConfig::default(),
             losses: None,
+            pods: None,
         };
         bed.start();
         bed
@@ -90,7 +95,11 @@ impl Bed {
         self.losses = Some(losses);
         let reader = Reader::new(config, patterns, origin, measured, checkpoint, restored, None);
         let reader = reader.expect("the kept copies").holding(self.descriptors);
-        self.reader = Some(reader.limited(limiter, told).redacting(redaction));
+        let reader = reader.limited(limiter, told).redacting(redaction);
+        self.reader = Some(match &self.pods {
+            Some(pods) => reader.knowing(Arc::clone(pods), Duration::from_secs(5), self.now.steady),
+            None => reader,
+        });
     }
 
     fn config(&self) -> Config {

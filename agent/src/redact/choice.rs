@@ -107,7 +107,6 @@ impl Redaction {
     /// # Errors
     /// One of them is not known or not allowed. What holds everywhere is to be
     /// taken then.
-    #[allow(dead_code, reason = "for annotations")]
     pub(crate) fn asked(&self, names: &str) -> Result<Option<Arc<Redactor>>, String> {
         let mut rules = self.named(names.split(',').map(str::trim).filter(|name| !name.is_empty()))?;
         if let Some(refused) =

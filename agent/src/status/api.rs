@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{FileStatus, ReaderStatus};
 use crate::bell::Bell;
+use crate::kube::{Configured, Pods};
 use crate::reader::IN_FLIGHT_BYTES;
 use crate::receive::Receivers;
 use crate::send::Trouble;
@@ -25,24 +26,45 @@ pub(crate) struct Desk {
     pub(crate) receivers: Arc<Receivers>,
     /// Why the event log takes no batches of files, if it does not.
     pub(crate) sending: Trouble,
+    /// What is known of the node's pods, where the API server is asked.
+    pub(crate) pods: Option<Arc<Pods>>,
+    /// What holds where no annotation says otherwise.
+    pub(crate) configured: Configured,
 }
 
-/// The route.
+/// What is said when it does not.
+pub(super) const SILENT: &str =
+    "the reading thread does not answer: the agent is stopping, or its disk is slow";
+
+impl Desk {
+    /// How the reading thread stands; nothing, when it does not answer.
+    pub(super) async fn reader(&self) -> Option<ReaderStatus> {
+        tokio::time::timeout(PATIENCE, self.bell.ask()).await.ok()?.ok()
+    }
+}
+
+/// The routes.
 pub(crate) fn router(desk: Desk) -> Router {
-    Router::new().route("/api/v1/agent/status", get(status).with_state(Arc::new(desk)))
+    Router::new()
+        .route("/api/v1/agent/status", get(status))
+        .route("/api/v1/agent/explain", get(super::explain::answer))
+        .with_state(Arc::new(desk))
 }
 
 async fn status(State(desk): State<Arc<Desk>>) -> Response {
-    let answer = tokio::time::timeout(PATIENCE, desk.bell.ask()).await;
-    let Ok(Ok(reader)) = answer else {
-        let message = "the reading thread does not answer: the agent is stopping, or its disk is slow";
-        let body = json!({ "error": { "message": message } });
+    let Some(reader) = desk.reader().await else {
+        let body = json!({ "error": { "message": SILENT } });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     };
-    Json(described(&reader, desk.sending.text().as_deref(), &desk.receivers)).into_response()
+    Json(described(&reader, &desk)).into_response()
 }
 
-fn described(reader: &ReaderStatus, sending: Option<&str>, receivers: &Receivers) -> Value {
+fn described(reader: &ReaderStatus, desk: &Desk) -> Value {
+    let (sending, receivers) = (desk.sending.text(), &desk.receivers);
+    let sending = sending.as_deref();
+    let kubernetes = desk.pods.as_ref().map(|pods| pods.standing()).map(|standing| {
+        json!({ "pods": standing.pods, "listed": standing.is_listed, "troubles": standing.troubles })
+    });
     let why = match (reader.is_paused, sending, &reader.problem) {
         (_, _, Some(problem)) => Some(problem.clone()),
         (true, Some(trouble), None) => Some(trouble.to_owned()),
@@ -76,6 +98,7 @@ fn described(reader: &ReaderStatus, sending: Option<&str>, receivers: &Receivers
             "in_flight_bytes_max": IN_FLIGHT_BYTES,
         },
         "receive": spools,
+        "kubernetes": kubernetes,
         "files": reader.files.iter().map(file).collect::<Vec<_>>(),
     })
 }
@@ -104,5 +127,7 @@ fn file(file: &FileStatus) -> Value {
         "open": file.is_open,
         "deleted": file.is_deleted,
         "rotated": file.is_rotated,
+        "metadata": file.metadata,
+        "excluded": file.is_excluded,
     })
 }

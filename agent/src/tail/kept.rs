@@ -91,7 +91,7 @@ impl Tail {
 
     /// True when bytes of it are known that were not acknowledged.
     pub(crate) fn has_unsettled(&mut self, lane: &Lane) -> bool {
-        !self.ended && self.size > self.resume(lane)
+        !self.ended && !self.is_excluded() && self.size > self.resume(lane)
     }
 
     /// It cannot be read any more: what is not settled of it is told as
