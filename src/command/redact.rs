@@ -80,7 +80,7 @@ fn filter(
     let mut lines = Lines::new(input);
     let mut scratch = Scratch::default();
     let mut left_out = 0_u64;
-    while let Some((text, ending)) = lines.next()? {
+    while let Some((_, text, ending)) = lines.next()? {
         let outcome = redactor.map_or(Outcome::Clean, |redactor| redactor.redact(text, true, &mut scratch));
         match outcome {
             Outcome::Clean => out.write_all(text)?,
@@ -109,7 +109,7 @@ fn preview(
     let mut lines = Lines::new(input);
     let mut scratch = Scratch::default();
     let (mut changed, mut left_out) = (0_u64, 0_u64);
-    while let Some((text, _)) = lines.next()? {
+    while let Some((number, text, _)) = lines.next()? {
         let Some(redactor) = redactor else { continue };
         let is_dropped = match redactor.redact(text, true, &mut scratch) {
             Outcome::Clean => continue,
@@ -120,7 +120,6 @@ fn preview(
         let changes: Vec<Change<'_>> = redactor.changes(text, &scratch).collect();
         let before =
             side(text, &changes, marks.found, |change| text.get(change.found.clone()).unwrap_or_default());
-        let number = lines.number;
         writeln!(out, "{number} - {before}")?;
         if is_dropped {
             left_out += 1;
@@ -209,8 +208,8 @@ impl<R: BufRead> Lines<R> {
         Self { input, held: Vec::new(), end: 0, number: 0, more: 0, is_inside: false }
     }
 
-    /// The next line's text, and its ending. The lines of a private key are one.
-    fn next(&mut self) -> io::Result<Option<(&[u8], &[u8])>> {
+    /// The next line's number, text and ending. The lines of a private key are one.
+    fn next(&mut self) -> io::Result<Option<(u64, &[u8], &[u8])>> {
         self.held.drain(..self.end);
         self.number += std::mem::take(&mut self.more);
         if !self.held.contains(&b'\n') {
@@ -229,7 +228,8 @@ impl<R: BufRead> Lines<R> {
         }
         let line = self.held.get(..self.end).unwrap_or_default();
         let text = line.strip_suffix(b"\n").map_or(line, |text| text.strip_suffix(b"\r").unwrap_or(text));
-        Ok(Some(line.split_at(text.len())))
+        let (text, ending) = line.split_at(text.len());
+        Ok(Some((self.number, text, ending)))
     }
 
     fn read(&mut self) -> io::Result<()> {

@@ -16,7 +16,7 @@ const BEGIN: &str = "<!-- Written by `cargo xtask reference` from the code, up t
 const END: &str = "<!-- end -->\n";
 
 /// The structs of the tree that lie in other files: key, file, struct.
-const SECTIONS: [(&str, &str, &str); 10] = [
+const SECTIONS: [(&str, &str, &str); 11] = [
     ("s3", "storage/src/object/bucket.rs", "S3Config"),
     ("log", "src/config.rs", "LogConfig"),
     ("log.kafka", "stream/src/kafka/config.rs", "KafkaConfig"),

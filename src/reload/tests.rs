@@ -33,7 +33,7 @@ fn what_can_change_does_and_what_cannot_is_named() {
         ));
         Ok(())
     };
-    let mut change = |text: &str, reload: &mut Reload| {
+    let change = |text: &str, reload: &mut Reload| {
         fs::write(&file, text).unwrap();
         reload.look(Texts::read(&file).unwrap(), false, &apply);
     };
