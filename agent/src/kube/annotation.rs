@@ -3,6 +3,7 @@
 //! is told and passed over, and none can reach beyond the pod's own lines.
 
 use serde::{Deserialize, Serialize};
+use weir_proto::model::parser;
 use weir_runtime::{ByteSize, HumanDuration};
 
 use crate::Share;
@@ -14,10 +15,6 @@ pub(super) const PREFIX: &str = "weir.dev/";
 
 /// What annotations of OpenTelemetry begin with; what follows is the attribute.
 pub(super) const RESOURCE_PREFIX: &str = "resource.opentelemetry.io/";
-
-/// The names of parsers, as `docs/formats/batch-v1.md` has them.
-const PARSERS: [&str; 11] =
-    ["auto", "json", "logfmt", "klog", "glog", "nginx", "apache", "envoy", "istio", "plain", "none"];
 
 /// Severity numbers of OpenTelemetry: the lowest of each level.
 const LEVELS: [(&str, i16); 8] = [
@@ -119,9 +116,9 @@ impl Annotation {
                 true => Ok(Wish::Service(text.to_owned())),
                 false => Err(allowed("a name of 1 to 255 bytes, without control characters")),
             },
-            Self::Parser => match PARSERS.iter().find(|name| **name == text) {
+            Self::Parser => match parser::NAMES.iter().find(|name| **name == text) {
                 Some(name) => Ok(Wish::Parser(name)),
-                None => Err(allowed(&format!("one of {}", PARSERS.join(", ")))),
+                None => Err(allowed(&format!("one of {}", parser::NAMES.join(", ")))),
             },
             Self::Multiline => match text {
                 "auto" => Ok(Wish::Multiline(Multiline::Auto)),

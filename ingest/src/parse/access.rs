@@ -16,7 +16,10 @@ use super::field::Span;
 use super::time::{self, Reading};
 
 /// How far into a line the time of an access is looked for.
-const TIME_BYTES: usize = 512;
+const TIME_BYTES: usize = 256;
+
+/// How many brackets may open before it: an address of IPv6 can stand in some.
+const BRACKETS_MAX: usize = 2;
 
 /// Attributes of a line in the common or combined format, and its time; none
 /// when it is in neither.
@@ -48,7 +51,7 @@ pub(super) fn read<'a>(line: &'a str, beside: &mut Beside) -> Option<Reading<'a>
 fn time_at(line: &str) -> Option<usize> {
     let bytes = line.as_bytes();
     let start = &bytes[..bytes.len().min(TIME_BYTES)];
-    memchr::memchr_iter(b'[', start).find(|open| {
+    memchr::memchr_iter(b'[', start).take(BRACKETS_MAX).find(|open| {
         let Some([day @ .., slash, _, _, _, slash2]) = bytes.get(open + 1..open + 8) else { return false };
         let is_date = day.iter().all(u8::is_ascii_digit) && *slash == b'/' && *slash2 == b'/';
         is_date && *open > 0 && bytes[open - 1] == b' '

@@ -182,7 +182,7 @@ const KEY_BYTES_MAX: usize = 29;
 
 /// For each length of a key, the first bytes that a key of [`ROLES`] has, as
 /// bits of the byte's low six: most keys of a line are told apart by this.
-const STARTS: [u64; KEY_BYTES_MAX + 1] = {
+static STARTS: [u64; KEY_BYTES_MAX + 1] = {
     let mut starts = [0; KEY_BYTES_MAX + 1];
     let mut index = 0;
     while index < ROLES.len() {
@@ -193,29 +193,43 @@ const STARTS: [u64; KEY_BYTES_MAX + 1] = {
     starts
 };
 
-/// The places of [`ROLES`] in the order of their keys' lengths, and where each
-/// length begins in it: the rest is told apart by comparing a few keys.
-const BY_LENGTH: ([u8; ROLES.len()], [u8; KEY_BYTES_MAX + 2]) = {
-    let mut order = [0; ROLES.len()];
-    let mut from = [0; KEY_BYTES_MAX + 2];
+/// [`ROLES`] in the order of their keys' lengths.
+static BY_LENGTH: [(&str, Role, u8); ROLES.len()] = {
+    let mut order = ROLES;
     let (mut length, mut next) = (0, 0);
     while length <= KEY_BYTES_MAX {
-        from[length] = next as u8;
         let mut index = 0;
         while index < ROLES.len() {
             if ROLES[index].0.len() == length {
-                order[next] = index as u8;
+                order[next] = ROLES[index];
                 next += 1;
             }
             index += 1;
         }
         length += 1;
     }
-    from[KEY_BYTES_MAX + 1] = next as u8;
-    (order, from)
+    assert!(next == ROLES.len());
+    order
 };
 
-const _: () = assert!(ROLES.len() <= u8::MAX as usize);
+/// Where each length begins in [`BY_LENGTH`]: a key is compared with those of its
+/// length.
+static LENGTHS: [usize; KEY_BYTES_MAX + 2] = {
+    let mut from = [0; KEY_BYTES_MAX + 2];
+    let mut length = 0;
+    while length <= KEY_BYTES_MAX {
+        let (mut index, mut count) = (0, 0);
+        while index < ROLES.len() {
+            if ROLES[index].0.len() == length {
+                count += 1;
+            }
+            index += 1;
+        }
+        from[length + 1] = from[length] + count;
+        length += 1;
+    }
+    from
+};
 
 /// What a key means, and its rank.
 pub(super) fn role(key: &str) -> Option<(Role, u8)> {
@@ -223,10 +237,9 @@ pub(super) fn role(key: &str) -> Option<(Role, u8)> {
     if STARTS.get(key.len())? & (1 << (first & 63)) == 0 {
         return None;
     }
-    let (order, from) = &BY_LENGTH;
-    let places = &order[usize::from(from[key.len()])..usize::from(from[key.len() + 1])];
-    let mut keys = places.iter().map(|place| &ROLES[usize::from(*place)]);
-    keys.find(|(name, ..)| *name == key).map(|(_, role, rank)| (*role, *rank))
+    let same_length = &BY_LENGTH[LENGTHS[key.len()]..LENGTHS[key.len() + 1]];
+    let is_key = |name: &str| name.as_bytes().first() == Some(first) && name == key;
+    same_length.iter().find(|(name, ..)| is_key(name)).map(|(_, role, rank)| (*role, *rank))
 }
 
 #[cfg(test)]

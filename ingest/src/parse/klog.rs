@@ -15,8 +15,8 @@ use super::field::{Field, Kind, Span};
 use super::shape::{Filling, Place};
 use super::structured::push;
 use super::time::{self, Reading};
-use super::unstructured::{push_split, thrown};
-use super::{Exact, LineParser, Row, logfmt, recycle, severity, trace};
+use super::unstructured::{first_line, push_split};
+use super::{Exact, LineParser, Row, exception, logfmt, recycle, severity, trace};
 use crate::columns::Columns;
 
 impl LineParser {
@@ -28,7 +28,8 @@ impl LineParser {
         let letter = header.severity.of(line);
         columns.severity_text.push(letter);
         columns.severity_number.push(severity::of_value(letter.as_bytes()));
-        trace::find(line).push(columns);
+        let first = first_line(line);
+        trace::find(first).push(columns);
         let mut places: Vec<Place<'_>> = recycle(std::mem::take(&mut self.places));
         let mut place = |span, filling, is_quoted| places.push(Place { span, filling, is_quoted });
         place(header.severity, Filling::SeverityText, false);
@@ -54,7 +55,9 @@ impl LineParser {
                 push(&mut columns.attributes.values, field.value.of(line), field.escaped);
                 place(field.value, Filling::Attribute(entry), field.kind == Kind::Quoted);
             }
-        } else if let Some(exception) = thrown(line, header.end) {
+        } else if first.len() < line.len()
+            && let Some(exception) = exception::find(&line[header.end..])
+        {
             push_split(&exception, line, header.end, &mut places, columns);
         } else {
             columns.body.push(&line[header.end..]);

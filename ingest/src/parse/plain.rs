@@ -14,14 +14,13 @@ pub(super) struct Found<'a> {
     pub(super) text: Option<&'a str>,
 }
 
-/// Looks for a severity near the beginning of the first line. `time` is the
-/// span of the time, which holds none.
+/// Looks for a severity near the beginning of an event's first line. `time_end`
+/// is where the time ends, which holds none.
 ///
 /// Capitals are taken anywhere near the start. Other spellings are ordinary
 /// words too and count only where programs put severities: in brackets, after
 /// the time, or with a colon behind them.
 pub(super) fn severity(line: &str, time_end: usize) -> Option<Found<'_>> {
-    let line = line.lines().next()?;
     if let Some(number) = priority(line) {
         return Some(Found { number, text: None });
     }
@@ -136,7 +135,7 @@ mod tests {
 
     fn found(line: &str) -> Option<Found<'_>> {
         let time = time::read_start(line, 1_773_144_000_000_000);
-        severity(line, time.map_or(0, |reading| reading.length))
+        severity(line.lines().next().unwrap_or_default(), time.map_or(0, |reading| reading.length))
     }
 
     #[test]

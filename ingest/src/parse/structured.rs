@@ -106,12 +106,12 @@ impl LineParser {
                     attributes += 1;
                     Filling::Attribute(attributes - 1)
                 } else {
-                    span = bare(field, text);
+                    span = bare(field, text, syntax);
                     body = Body::Field(span, field.escaped);
                     Filling::Body
                 }
             } else if roles.severity.is(index) {
-                span = bare(field, text);
+                span = bare(field, text, syntax);
                 severity = Some((span, field.escaped));
                 Filling::SeverityText
             } else if roles.trace_id.of(index).is_some_and(|id| is_column(id, field)) {
@@ -241,9 +241,9 @@ fn is_column(id: &str, field: &Field) -> bool {
     id.len() == field.value.len() && trace::is_lower(id)
 }
 
-/// The field's value without colours around it.
-fn bare(field: &Field, text: &str) -> Span {
-    if field.kind != Kind::Quoted {
+/// The field's value without colours around it. JSON always escapes them.
+fn bare(field: &Field, text: &str, syntax: Syntax) -> Span {
+    if field.kind != Kind::Quoted || !field.escaped && syntax == Syntax::Json {
         return field.value;
     }
     let start = field.value.range().start;

@@ -318,6 +318,9 @@ fn plain_lines_are_read_through_colours_and_keep_them() {
     assert_eq!((parsed.text(column::SEVERITY_TEXT, 0), parsed.severity(0)), (Some("WARN"), Some(13)));
     assert_eq!(parsed.text(column::TRACE_ID, 0), Some(trace));
     assert_eq!((parsed.text(column::BODY, 0), kept(&parsed, 0)), (Some(line.as_str()), Kept::Body));
+    let second = format!("one\nERROR trace_id={trace}");
+    let second = parse(second.as_bytes());
+    assert_eq!((second.text(column::TRACE_ID, 0), second.severity(0)), (None, None));
     let upper = parse(b"TRACE_ID=4BF92F3577B34DA6A3CE929D0E0E4736 hi");
     assert_eq!(upper.text(column::TRACE_ID, 0), Some(trace));
 }

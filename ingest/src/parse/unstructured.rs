@@ -20,6 +20,7 @@ impl LineParser {
         let line = row.text;
         // Time, severity and ids are read without colours; the body keeps them.
         let text = ansi::strip(line);
+        let first = first_line(&text);
         let access = self.access(line, parser);
         let is_access = access.is_some();
         let reading = access.or_else(|| time::read_start(&text, row.line.observed_micros));
@@ -27,15 +28,15 @@ impl LineParser {
         let found = if is_access {
             None
         } else {
-            plain::severity(&text, reading.as_ref().map_or(0, |reading| reading.length))
+            plain::severity(first, reading.as_ref().map_or(0, |reading| reading.length))
         };
         let instant = row.instant(reading.as_ref());
         columns.severity_text.push_optional(found.and_then(|found| found.text));
         columns.severity_number.push(found.map(|found| found.number));
-        trace::find(&text).push(columns);
+        trace::find(first).push(columns);
         self.beside.push_to(line, columns);
         let mut places: Vec<Place<'_>> = recycle(std::mem::take(&mut self.places));
-        let exception = thrown(line, 0);
+        let exception = if first.len() < text.len() { exception::find(line) } else { None };
         match &exception {
             Some(exception) => push_split(exception, line, 0, &mut places, columns),
             None => columns.body.push(line),
@@ -79,6 +80,8 @@ impl LineParser {
                 self.keep_beside(is_error);
                 None
             }
+            // Dates are not what an access begins with.
+            [b'0'..=b'9', _, _, _, b'-', ..] => None,
             _ if is_server => {
                 let reading = access::read(line, &mut self.beside);
                 self.keep_beside(reading.is_some());
@@ -97,11 +100,10 @@ impl LineParser {
     }
 }
 
-/// The exception in a text, from `from` on, that has several lines.
-pub(super) fn thrown(line: &str, from: usize) -> Option<Exception<'_>> {
-    let text = &line[from..];
-    memchr::memchr(b'\n', text.as_bytes())?;
-    exception::find(text)
+/// What stands before the first line feed: most events are of one line, and are
+/// searched for one only once.
+pub(super) fn first_line(text: &str) -> &str {
+    memchr::memchr(b'\n', text.as_bytes()).map_or(text, |end| &text[..end])
 }
 
 /// Appends body and trace of a text that begins at `from` in its line, and what

@@ -1,6 +1,10 @@
 //! Ids of trace and span: in fields, in `traceparent`, and one level deeper in
 //! what loggers call their context.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::super::field::{Field, Kind, Role, role};
 use super::super::json;
 use super::super::trace::{self, Ids};
@@ -19,9 +23,10 @@ pub(super) fn trace_id<'a>(key: &str, value: &'a str) -> Option<&'a str> {
 /// An object, if it may hold ids.
 pub(super) fn context<'a>(field: &Field, text: &'a str) -> Option<&'a str> {
     let value = field.value.of(text);
+    static MENTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("race"));
     let is_object = field.kind == Kind::Other && value.starts_with('{');
-    let mentions = |word: &str| memchr::memmem::find(value.as_bytes(), word.as_bytes()).is_some();
-    (is_object && (mentions("race") || field.key.of(text) == "trace")).then_some(value)
+    let may_hold = || MENTION.find(value.as_bytes()).is_some() || field.key.of(text) == "trace";
+    (is_object && may_hold()).then_some(value)
 }
 
 impl<'a> Roles<'a> {
