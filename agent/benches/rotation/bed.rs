@@ -97,9 +97,9 @@ impl Bed {
     pub(crate) fn stall(&self, stalls: bool) -> Result<()> {
         let path = self.root.path().join("stall");
         if stalls {
-            File::create(path).map(drop)?
+            File::create(path).map(drop)?;
         } else {
-            fs::remove_file(path)?
+            fs::remove_file(path)?;
         }
         Ok(())
     }

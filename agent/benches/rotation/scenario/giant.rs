@@ -65,7 +65,7 @@ pub(crate) fn fragments(bytes: usize) -> Outcome {
         writeln!(file, "2016-10-06T00:17:09.5Z stdout P {part}")?;
         if nth % 512 == 0 {
             // The other stream goes on meanwhile.
-            writeln!(file, "2016-10-06T00:17:09.5Z stderr F {}", "00002 00000000 x.")?;
+            writeln!(file, "2016-10-06T00:17:09.5Z stderr F 00002 00000000 x.")?;
         }
     }
     writeln!(file, "2016-10-06T00:17:09.5Z stdout F end")?;

@@ -173,9 +173,9 @@ pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
             file.write(&bed, 500)?;
         }
         if round % 2 == 0 {
-            bed.kill()?
+            bed.kill()?;
         } else {
-            bed.stop()?
+            bed.stop()?;
         }
         for file in &mut files {
             for _ in 0..bed.random.random_range(0..3) {
