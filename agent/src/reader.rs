@@ -75,6 +75,9 @@ const MARK_INTERVAL: Duration = Duration::from_secs(1);
 /// writer may hold it a little longer.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// A descriptor that nobody can give up now is asked for this often.
+const ROOM_INTERVAL: Duration = Duration::from_millis(10);
+
 /// A file that is not found for this long is forgotten, microseconds.
 const EXPIRY_MICROS: i64 = 24 * 3600 * 1_000_000;
 
@@ -138,6 +141,8 @@ pub(crate) struct Reader {
     /// Paths that were warned about, until they are well again.
     troubled: HashSet<PathBuf>,
     problem: Option<String>,
+    /// The last file that was to be read found no descriptor.
+    wants_room: bool,
     /// Something was not heard: the next scan compares every open file.
     reconciles: bool,
 }
@@ -231,6 +236,7 @@ impl Reader {
             retry_save: None,
             troubled: HashSet::new(),
             problem: None,
+            wants_room: false,
             reconciles: false,
         };
         reader.take_up();
@@ -653,7 +659,7 @@ impl Reader {
 
     fn wait(&self, now: Moment) -> Duration {
         if !self.queue.is_empty() && self.has_room() {
-            return Duration::ZERO;
+            return if self.wants_room { ROOM_INTERVAL } else { Duration::ZERO };
         }
         let cuts = self.unfinished.next();
         let save = self.is_behind().then_some(self.last_save + SAVE_INTERVAL);

@@ -28,8 +28,10 @@ const RENAMES: Renames = Renames {
     seed: 1,
 };
 
-/// By name, what it is, and how it is run.
-const SCENARIOS: [(&str, &str, fn() -> Outcome); 13] = [
+/// A name, what it is, and how it is run.
+type Scenario = (&'static str, &'static str, fn() -> Outcome);
+
+const SCENARIOS: [Scenario; 13] = [
     ("rotation", "2,000 renames, one each 100 ms, 50 files, 50,000 lines/s", || scenario::rotation(RENAMES)),
     ("storm", "2,000 renames, each file each 100 ms, 50 files, 50,000 lines/s", || {
         scenario::rotation(Renames { interval: Duration::from_millis(2), ..RENAMES })

@@ -88,6 +88,7 @@ impl Reader {
     pub(super) fn at_hand(&mut self, key: FileKey, now: Moment) -> io::Result<bool> {
         let Some(tail) = self.files.get(key) else { return Ok(false) };
         if tail.is_open() {
+            self.wants_room = false;
             return Ok(true);
         }
         if tail.parked.is_none() {
@@ -175,7 +176,7 @@ impl Reader {
         }
     }
 
-    /// Renamed and deleted files are found out about in time to be read.
+    /// It is opened again when its turn to be read comes.
     fn park(&mut self, key: FileKey) {
         self.resting.remove(key);
         if let Some(tail) = self.files.get_mut(key) {
@@ -192,7 +193,9 @@ impl Reader {
         self.scan_wished = true;
     }
 
+    /// Its turn comes again.
     fn wait_for_room(&mut self, key: FileKey) {
+        self.wants_room = true;
         let Some(tail) = self.files.get_mut(key) else { return };
         tail.queued = Some(Urgency::Calm);
         self.queue.push_back(key, Urgency::Calm);
@@ -232,7 +235,7 @@ impl Reader {
             return false;
         }
         if tail.has_unread(metadata.len()) || tail.has_shrunk(metadata.len()) {
-            tail.size = metadata.len();
+            tail.size = tail.size.max(metadata.len());
             self.queue(key);
             return false;
         }

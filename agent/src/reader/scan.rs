@@ -134,6 +134,8 @@ impl Reader {
             if let Some(tail) = self.files.get_mut(key) {
                 tail.rotated = found.rotated_from.is_some();
                 tail.budget = sight.budget(&found.path);
+                // It is not read as if it had been renamed.
+                tail.matched = true;
             }
             match self.go_on(key, &found.path, found.size, now) {
                 Ok(true) => {
@@ -142,7 +144,7 @@ impl Reader {
                         self.dirty.insert(key);
                     }
                     if let Some(tail) = self.files.get_mut(key) {
-                        (tail.matched, tail.gone) = (true, None);
+                        tail.gone = None;
                         if std::mem::take(&mut tail.dismissed) {
                             self.dirty.insert(key);
                         }

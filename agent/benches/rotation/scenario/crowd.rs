@@ -59,7 +59,7 @@ pub(crate) fn crowd(files: u32, descriptors: u64, measures: bool) -> Outcome {
     }
     bed.settle(&writers)?;
     let grew = grown.elapsed();
-    bed.verdict(&writers).must_be_clean()?;
+    bed.must_be_clean(&writers)?;
     bed.stop()?;
     let began = Instant::now();
     bed.start()?;
@@ -68,7 +68,7 @@ pub(crate) fn crowd(files: u32, descriptors: u64, measures: bool) -> Outcome {
     writers[number as usize].append(&path, 1)?;
     bed.settle(&writers)?;
     let again = began.elapsed();
-    bed.verdict(&writers).must_be_clean()?;
+    bed.must_be_clean(&writers)?;
     bed.stop()?;
     if measures {
         ensure!(took <= START_MAX && rss <= RSS_MIB_MAX, "start {took:.1?}, {rss:.0} MiB");

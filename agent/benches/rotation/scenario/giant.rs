@@ -17,7 +17,7 @@ const FRAGMENT_BYTES: usize = 16 * 1024;
 
 fn judged(bed: &mut Bed, writers: &[Writer], bytes: u64) -> Outcome {
     bed.settle(writers)?;
-    bed.verdict(writers).must_be_clean()?;
+    bed.must_be_clean(writers)?;
     ensure!(bed.judge.truncated == 1, "{} lines were truncated", bed.judge.truncated);
     let told = bed.judge.told.get(drop_reason::LINE_TOO_LONG).copied().unwrap_or(0);
     ensure!(told > 0 && told < bytes, "{told} bytes of {bytes} are told as dropped");
@@ -65,7 +65,7 @@ pub(crate) fn fragments(bytes: usize) -> Outcome {
         writeln!(file, "2016-10-06T00:17:09.5Z stdout P {part}")?;
         if nth % 512 == 0 {
             // The other stream goes on meanwhile.
-            writeln!(file, "2016-10-06T00:17:09.5Z stderr F {}", "00002 00000000 x.")?;
+            writeln!(file, "2016-10-06T00:17:09.5Z stderr F 00002 00000000 x.")?;
         }
     }
     writeln!(file, "2016-10-06T00:17:09.5Z stdout F end")?;

@@ -36,8 +36,7 @@ pub(crate) fn pods(count: u32, life: Duration) -> Outcome {
         std::thread::sleep(Duration::from_millis(20));
     }
     bed.settle(&ended)?;
-    let verdict = bed.verdict(&ended);
-    verdict.must_be_clean()?;
+    let verdict = bed.must_be_clean(&ended)?;
     bed.stop()?;
     Ok(format!("{count} pods, {} lines", verdict.written))
 }
@@ -57,8 +56,7 @@ pub(crate) fn deleted(files: u32, lines: usize) -> Outcome {
     bed.judge.read()?;
     let before = bed.judge.lines;
     bed.settle(&writers)?;
-    let verdict = bed.verdict(&writers);
-    verdict.must_be_clean()?;
+    let verdict = bed.must_be_clean(&writers)?;
     ensure!((before as usize) < verdict.written, "all was read before it was deleted");
     bed.stop()?;
     Ok(format!("{files} files deleted after {before} of {} lines", verdict.written))

@@ -84,8 +84,7 @@ fn rotated(files: usize, kept: usize) -> Vec<Rotated> {
 fn judged(bed: &mut Bed, files: Vec<Rotated>) -> Outcome {
     let writers: Vec<_> = files.into_iter().map(|file| file.writer).collect();
     bed.settle(&writers)?;
-    let verdict = bed.verdict(&writers);
-    verdict.must_be_clean()?;
+    let verdict = bed.must_be_clean(&writers)?;
     Ok(format!("{} lines, {} came again and were known", verdict.written, bed.judge.repeated))
 }
 
@@ -173,9 +172,9 @@ pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
             file.write(&bed, 500)?;
         }
         if round % 2 == 0 {
-            bed.kill()?
+            bed.kill()?;
         } else {
-            bed.stop()?
+            bed.stop()?;
         }
         for file in &mut files {
             for _ in 0..bed.random.random_range(0..3) {

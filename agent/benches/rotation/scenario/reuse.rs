@@ -54,8 +54,7 @@ pub(crate) fn reuse(times: usize, seed: u64) -> Outcome {
         bed.wait("the new file's lines", |judge| Ok(judge.times(number, last) > 0))?;
     }
     bed.settle(&writers)?;
-    let verdict = bed.verdict(&writers);
-    verdict.must_be_clean()?;
+    let verdict = bed.must_be_clean(&writers)?;
     let parked = bed.metric("weir_agent_files_parked");
     ensure!(parked > 0.0, "every file was held open");
     bed.stop()?;

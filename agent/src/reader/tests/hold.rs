@@ -274,8 +274,8 @@ fn what_was_renamed_while_it_waited_is_read_next() {
     }
     bed.turn(10, true);
     bed.rename(&name(39), "kept-elsewhere");
-    bed.turn(100, true);
-    bed.turn(100, true);
+    bed.turn(2_000, true);
+    bed.turn(2_000, false);
     bed.deliver();
     assert_eq!(bed.texts(&name(39)).len(), 10, "all of it, before the others");
     assert!(bed.rows().all().len() < 200);
