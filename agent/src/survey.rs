@@ -1,6 +1,7 @@
 //! What an agent would find, without reading it: for people who look for a
 //! mistake.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +42,9 @@ pub fn survey(config: &Config, state_dir: &Path) -> Result<Survey, StartError> {
     }
     let mut patterns = Patterns::new(&config.tail, &config.roots, excluded)?;
     let found = patterns.walk();
-    (survey.files, survey.directories) = (found.files.len(), found.directories.len());
+    survey.files = found.files.len();
+    // Several patterns may begin in the same one.
+    survey.directories = found.directories.iter().collect::<HashSet<_>>().len();
     let tried = found.files.iter().take(OPENED_MAX);
     let failed = tried.filter_map(|file| Some((file.path.clone(), patterns.open(&file.path).err()?)));
     for (path, error) in found.errors.into_iter().chain(failed) {
