@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -114,7 +115,7 @@ impl Producing {
         blocking(move || {
             let metadata = client.client().fetch_metadata(Some(topic.as_str()), METADATA_WAIT);
             let metadata = metadata.map_err(|error| this.contact.reason(&error))?;
-            let partitions = || metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let partitions = || metadata.topics().iter().flat_map(MetadataTopic::partitions);
             let replicas = partitions().map(|partition| partition.replicas().len()).min();
             let in_sync = partitions().map(|partition| partition.isr().len()).min();
             Ok((replicas.unwrap_or(0), in_sync.unwrap_or(0)))
