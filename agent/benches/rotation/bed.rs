@@ -16,6 +16,10 @@ use crate::judge::Judge;
 /// The longest wait for something that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What does not come for so long is lost: longer than some scans of many
+/// files on a busy host.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Files, agent and judge.
 pub(crate) struct Bed {
     root: tempfile::TempDir,
@@ -131,12 +135,16 @@ impl Bed {
         }
     }
 
-    /// Waits until the last line of each writer came, then until nothing more
-    /// does for a while.
+    /// Waits until every line of the writers came, or nothing has for long;
+    /// then a while for what comes again.
     pub(crate) fn settle(&mut self, writers: &[Writer]) -> Result<()> {
-        for writer in writers.iter().filter(|writer| writer.lines > 0) {
-            let (number, last) = (writer.number, writer.lines - 1);
-            self.wait(&format!("line {last} of writer {number}"), |judge| Ok(judge.times(number, last) > 0))?;
+        let written: usize = writers.iter().map(|writer| writer.lines).sum();
+        let mut since = Instant::now();
+        while self.judge.distinct < written && since.elapsed() < SILENCE {
+            if self.judge.read()? {
+                since = Instant::now();
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         self.quiet(Duration::from_millis(1_500))
     }
@@ -154,21 +162,19 @@ impl Bed {
         Ok(())
     }
 
-    /// As [`Self::verdict`], which must be clean. If it is not, what comes late
-    /// is waited for, so that it can be told from what is lost.
-    pub(crate) fn must_be_clean(&mut self, writers: &[Writer]) -> Result<Verdict> {
+    /// As [`Self::verdict`], which must be clean.
+    pub(crate) fn must_be_clean(&self, writers: &[Writer]) -> Result<Verdict> {
         let verdict = self.verdict(writers);
         if verdict.is_clean() {
             return Ok(verdict);
         }
-        self.quiet(Duration::from_secs(5))?;
-        let later = self.verdict(writers);
         let runs = writers.iter().flat_map(|writer| {
             let (lost, _) = self.judge.compare(writer.number, writer.lines);
-            lost.chunk_by(|a, b| a + 1 == *b).map(|run| (writer.number, run[0], run.len())).collect::<Vec<_>>()
+            let run = |run: &[usize]| (writer.number, run[0], run.len());
+            lost.chunk_by(|a, b| a + 1 == *b).map(run).collect::<Vec<_>>()
         });
         let runs: Vec<_> = runs.take(20).collect();
-        bail!("{verdict:?}, later {later:?}; runs of lost lines {runs:?}\n{}", self.metrics());
+        bail!("{verdict:?}; writer, first and number of lost lines: {runs:?}\n{}", self.metrics());
     }
 
     fn metrics(&self) -> String {

@@ -35,6 +35,8 @@ pub(crate) struct Judge {
     pub(crate) told: HashMap<String, u64>,
     /// Lines that came.
     pub(crate) lines: u64,
+    /// Lines of writers that came at least once.
+    pub(crate) distinct: usize,
 }
 
 impl Judge {
@@ -51,6 +53,7 @@ impl Judge {
             truncated: 0,
             told: HashMap::new(),
             lines: 0,
+            distinct: 0,
         })
     }
 
@@ -96,6 +99,7 @@ impl Judge {
                     if seen.len() <= serial {
                         seen.resize(serial + 1, 0);
                     }
+                    self.distinct += usize::from(seen[serial] == 0);
                     seen[serial] = seen[serial].saturating_add(1);
                 }
                 None => self.strange.push(String::from_utf8_lossy(line.text).chars().take(80).collect()),

@@ -55,8 +55,9 @@ pub(crate) fn copytruncate(times: usize, seed: u64) -> Outcome {
         }
     }
     writer.append(&path, 1)?;
+    arrive(&mut bed, &writer)?;
+    bed.quiet(Duration::from_millis(1_500))?;
     let writers = [writer];
-    bed.settle(&writers)?;
     let verdict = bed.verdict(&writers);
     let told = bed.judge.told_truncated();
     ensure!(verdict.twice == 0 && verdict.strange == 0, "{verdict:?}");
