@@ -79,7 +79,8 @@ fn a_command_is_shown_as_it_is_and_sent_and_its_end_is_kept() {
         4 => Ok(()),
         other => Err(format!("{other} rows")),
     });
-    for what in ["body = 'out'", "body LIKE 'Error: no%a.js:1:2)'", "body = 'err'", "body LIKE '%last'"] {
+    let trace = "body = 'Error: no' AND attributes['exception.stacktrace'] LIKE 'Error: no%a.js:1:2)'";
+    for what in ["body = 'out'", trace, "body = 'err'", "body LIKE '%last'"] {
         assert_eq!(count(what), 1, "{what}");
     }
 }
