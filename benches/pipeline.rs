@@ -5,26 +5,20 @@
 //! `cargo bench --bench pipeline -- [NAME...] [--json]`; `WEIR_BENCH_MB` sets
 //! the corpus' size (default 256).
 
+mod figure;
 mod receive;
+mod running;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use figure::{Figure, Wanted};
+use running::{Running, wait_for};
+use serde_json::Value;
 use weir::http::Client;
-
-/// A figure: what is measured, in which unit, and what is to be reached.
-struct Figure {
-    name: &'static str,
-    unit: &'static str,
-    goal: f64,
-    /// True when more is better.
-    more: bool,
-}
 
 const FIGURES: [Figure; 12] = [
     Figure { name: "agent_file_to_log", unit: "MB/s per CPU second", goal: 300.0, more: true },
@@ -42,45 +36,15 @@ const FIGURES: [Figure; 12] = [
 ];
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        for figure in &FIGURES {
-            say(&format!("{:<20} {} (goal {})", figure.name, figure.unit, figure.goal));
-        }
-        return Ok(());
-    }
-    let json = arguments.iter().any(|argument| argument == "--json");
-    let wanted: Vec<_> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
-    let is_wanted =
-        |name: &str| wanted.is_empty() || wanted.iter().any(|wish| name.starts_with(wish.as_str()));
-    if !FIGURES.iter().any(|figure| is_wanted(figure.name)) {
-        bail!("no such figure: --list names them");
-    }
-    let report = |name: &str, value: f64| {
-        let figure = FIGURES.iter().find(|figure| figure.name == name).expect("a listed figure");
-        if !is_wanted(name) {
-            return;
-        }
-        let met = if figure.more { value >= figure.goal } else { value <= figure.goal };
-        let value = (value * 10.0).round() / 10.0;
-        if json {
-            let line =
-                json!({"name": name, "value": value, "unit": figure.unit, "goal": figure.goal, "met": met});
-            say(&line.to_string());
-        } else {
-            let mark = if met { "met" } else { "short" };
-            say(&format!("{name:<20} {value:>9} {:<20} goal {:>5}  {mark}", figure.unit, figure.goal));
-        }
-    };
-
-    let pipeline = FIGURES.iter().take(7).any(|figure| is_wanted(figure.name));
-    if pipeline {
+    let Some(wanted) = Wanted::from_arguments(&FIGURES)? else { return Ok(()) };
+    let report = |name: &str, value: f64| wanted.report(name, value);
+    if wanted.has_any(FIGURES.iter().take(7).map(|figure| figure.name)) {
         run_pipeline(&report)?;
     }
-    if ["receive_spans", "receive_rss", "ingest_spans"].into_iter().any(is_wanted) {
+    if wanted.has_any(["receive_spans", "receive_rss", "ingest_spans"].into_iter()) {
         receive::run(&report, 1000)?;
     }
-    if is_wanted("freshness_p50") || is_wanted("freshness_p99") {
+    if wanted.has_any(["freshness_p50", "freshness_p99"].into_iter()) {
         run_freshness(&report)?;
     }
     Ok(())
@@ -141,59 +105,21 @@ fn run_freshness(report: &dyn Fn(&str, f64)) -> Result<()> {
     Ok(())
 }
 
-/// A node under measurement.
-struct Running {
-    child: Child,
-    client: Client,
-    runtime: tokio::runtime::Runtime,
-}
-
+/// What is asked of nodes that this measurement alone starts.
 impl Running {
-    fn start(role: &str, data: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        let address = data.join("run").join(format!("{role}.addr"));
-        let _ = fs::remove_file(&address);
-        let child = Command::new(env!("CARGO_BIN_EXE_weir"))
-            .env_remove("WEIR_BENCH_MB")
-            .arg(role)
-            .args(["--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .env("WEIR_LOG", "warn")
-            .stdin(Stdio::null())
-            .spawn()?;
-        let address = wait_for(|| Ok(fs::read_to_string(&address).ok().filter(|text| !text.is_empty())))?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { child, client: Client::new(&format!("http://{address}"))?, runtime })
-    }
-
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         self.client.clone()
     }
 
-    fn wait_until_ready(&self) -> Result<()> {
+    pub(crate) fn wait_until_ready(&self) -> Result<()> {
         wait_for(|| {
             let answer = self.runtime.block_on(self.client.get("/readyz", "application/json"))?;
             Ok(answer.status.is_success().then_some(()))
         })
     }
 
-    fn metric(&self, name: &str) -> Result<u64> {
-        let text = self.runtime.block_on(self.client.get("/metrics", "text/plain"))?.text();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        value.with_context(|| format!("no metric {name}"))
-    }
-
-    fn wait_for_metric(&self, name: &str, value: u64) -> Result<()> {
-        wait_for(|| Ok((self.metric(name)? >= value).then_some(())))
-    }
-
-    fn wait_for_metric_zero(&self, name: &str) -> Result<()> {
+    pub(crate) fn wait_for_metric_zero(&self, name: &str) -> Result<()> {
         wait_for(|| Ok((self.metric(name)? == 0).then_some(())))
-    }
-
-    fn wait_for_metric_pair(&self, started: &str, ended: &str) -> Result<()> {
-        wait_for(|| Ok((self.metric(started)? == self.metric(ended)?).then_some(())))
     }
 
     /// Asks the catalog, not the node: its CPU time is what is measured.
@@ -235,51 +161,6 @@ impl Running {
         took.sort_by(f64::total_cmp);
         Ok(took[took.len() / 2])
     }
-
-    /// User and system time of the process so far. Source: proc(5), fields 14
-    /// and 15 of `stat`, in ticks of 10 ms.
-    fn cpu_seconds(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("a process state")?;
-        let ticks: f64 =
-            fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<f64>().ok()).sum();
-        Ok(ticks / 100.0)
-    }
-
-    fn peak_rss_mib(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
-        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib / 1024.0)
-    }
-
-    fn stop(mut self) -> Result<()> {
-        let pid = i32::try_from(self.child.id())?;
-        let pid = rustix::process::Pid::from_raw(pid).context("a process id")?;
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        self.child.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_for<T>(mut probe: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + Duration::from_secs(600);
-    loop {
-        if let Some(value) = probe()? {
-            return Ok(value);
-        }
-        if Instant::now() > deadline {
-            bail!("nothing within ten minutes");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn directory_bytes(dir: &Path) -> Result<u64> {
@@ -301,8 +182,4 @@ fn directory_bytes(dir: &Path) -> Result<u64> {
 
 fn path(path: &Path) -> &str {
     path.to_str().expect("a temporary path is text")
-}
-
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

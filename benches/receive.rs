@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
-use super::Running;
+use super::running::Running;
 
 /// Spans of one request: the batch of OpenTelemetry's SDKs.
 const SPANS: usize = 512;

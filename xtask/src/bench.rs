@@ -1,15 +1,23 @@
 //! Measurements. The figures, their goals and how each is taken live in
-//! `benches/pipeline.rs`; this gives them one spelling.
+//! `benches/pipeline.rs` and `benches/agent.rs`; this gives them one spelling.
 
 use crate::place;
 
-/// Hands the arguments on: names of figures, `--json`, `--list`.
+/// Hands the arguments on: `agent` for its bench, names of figures, `--json`,
+/// `--list`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     if let Some(unknown) = arguments.iter().find(|argument| is_unknown(argument)) {
         return Err(format!("unknown option {unknown}: use --json or --list"));
     }
     let mut cargo = place::cargo();
-    cargo.args(["bench", "--quiet", "--package", "weir", "--bench", "pipeline", "--"]).args(arguments);
+    cargo.args(["bench", "--quiet", "--package", "weir"]);
+    match arguments {
+        // The build for nodes, without a query engine.
+        ["agent", figures @ ..] => cargo
+            .args(["--no-default-features", "--features", "agent", "--bench", "agent", "--"])
+            .args(figures),
+        figures => cargo.args(["--bench", "pipeline", "--"]).args(figures),
+    };
     match cargo.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("the measurement failed: {status}")),

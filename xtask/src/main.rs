@@ -11,6 +11,7 @@ const USAGE: &str = "\
 cargo xtask test [--fast]                 check everything; --fast leaves the slow steps out, by name
 cargo xtask reference                     write docs/configuration.md from the code
 cargo xtask bench [NAME]... [--json]      measure; --json prints one object per figure
+cargo xtask bench agent [NAME]...         the same of the agent alone, as built for nodes
 cargo xtask bench --list                  the figures, their units and goals";
 
 fn main() -> ExitCode {

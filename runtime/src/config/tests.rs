@@ -262,7 +262,8 @@ fn a_directory_is_read_by_name_and_what_a_later_file_sets_holds() {
     write("notes.txt", "not: [yaml");
     write(".hidden.yaml", "also: not");
     let tree = read().expect("reads");
-    let labels = ["a", "c"].iter().filter_map(|key| tree.agent.labels.get(*key)).collect::<Vec<_>>();
+    let labels =
+        ["a", "c"].iter().filter_map(|key| Some(tree.agent.labels.get(*key)?.as_str())).collect::<Vec<_>>();
     assert_eq!((tree.listen.as_str(), tree.query.memory, labels), ("a:1", ByteSize::mib(7), vec!["b", "d"]));
     assert_eq!((tree.query.cluster.as_deref(), tree.agent.tail), (Some("123"), vec!["z".to_owned()]));
     write("20-more.yml", "query:\n  memroy: 1MiB\n");

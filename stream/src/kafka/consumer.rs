@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 
 use super::contact::Contact;
@@ -52,13 +52,21 @@ pub(super) struct Consuming {
     client: OnceCell<Arc<Client>>,
     places: Mutex<HashMap<Partition, Arc<tokio::sync::Mutex<Place>>>>,
     lag: Lag,
+    /// Rung at the first use: a process that only appends need not be woken to
+    /// serve it.
+    begun: Arc<Notify>,
 }
 
 impl Consuming {
     pub(super) fn new(config: KafkaConfig, contact: Contact, counts: Counts, metrics: KafkaMetrics) -> Self {
         let (client, places) = (OnceCell::new(), Mutex::default());
         let lag = Lag::new(config.clone(), contact.clone());
-        Self { config, contact, counts, metrics, client, places, lag }
+        Self { config, contact, counts, metrics, client, places, lag, begun: Arc::default() }
+    }
+
+    /// Rung when there is something to serve.
+    pub(super) fn begun(&self) -> Arc<Notify> {
+        self.begun.clone()
     }
 
     pub(super) async fn read(
@@ -128,6 +136,7 @@ impl Consuming {
     /// Remembers, for lag tools, how far rows are stored.
     pub(super) fn stored_to(&self, partition: &Partition, before: Offset) {
         self.lag.stored_to(partition, before);
+        self.begun.notify_one();
     }
 
     /// Hears what librdkafka has to say; to be called often.
@@ -330,7 +339,9 @@ impl Consuming {
             let words = |error: RdError| format!("cannot make a client: {error}");
             blocking(move || place::consumer(&client, contact)).await?.map_err(words)
         };
-        self.client.get_or_try_init(make).await.cloned().map_err(|reason| self.unavailable(reason))
+        let client = self.client.get_or_try_init(make).await.map_err(|reason| self.unavailable(reason))?;
+        self.begun.notify_one();
+        Ok(client.clone())
     }
 
     fn place(

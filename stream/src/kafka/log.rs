@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use weir_runtime::{Handles, Shutdown};
 
@@ -54,7 +55,9 @@ impl KafkaLog {
         let producing = Producing::new(config.clone(), contact.clone(), counts.clone(), metrics.clone());
         let consuming = Consuming::new(config.clone(), contact.clone(), counts, metrics);
         let (producing, consuming) = (Arc::new(producing), Arc::new(consuming));
-        handles.tasks.spawn("kafka", serve(Arc::downgrade(&consuming), handles.shutdown.clone()));
+        handles
+            .tasks
+            .spawn("kafka", serve(Arc::downgrade(&consuming), consuming.begun(), handles.shutdown.clone()));
         Ok(Self { config, contact, producing, consuming })
     }
 
@@ -133,11 +136,17 @@ impl Subscribe for KafkaLog {
     }
 }
 
-/// Serves the consumer until the log is gone or the process ends.
+/// Serves the consumer, from its first use until the log is gone or the process
+/// ends.
 async fn serve(
     consuming: Weak<Consuming>,
+    begun: Arc<Notify>,
     shutdown: Shutdown,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    tokio::select! {
+        () = shutdown.begun() => return Ok(()),
+        () = begun.notified() => {}
+    }
     let mut tidied = Instant::now();
     while tokio::time::timeout(SERVE_INTERVAL, shutdown.begun()).await.is_err() {
         let Some(consuming) = consuming.upgrade() else { break };

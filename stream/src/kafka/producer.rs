@@ -7,13 +7,13 @@
 //! caller holds back and can say why.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataTopic;
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
@@ -34,7 +34,12 @@ const ROOM_INTERVAL: Duration = Duration::from_millis(50);
 /// How long a broker that was away may take to show that it is back.
 const PROBE_WAIT: Duration = Duration::from_secs(2);
 
-type Client = ThreadedProducer<Deliveries>;
+/// How long librdkafka is listened to in one go. What it has to say is heard at
+/// once; this is how late the end of a producer is noticed, and how often an
+/// idle process wakes for it.
+const HEAR_WAIT: Duration = Duration::from_secs(1);
+
+type Client = BaseProducer<Deliveries>;
 
 /// Appends.
 pub(super) struct Producing {
@@ -255,7 +260,13 @@ impl Producing {
             let context = Deliveries { contact: this.contact.clone(), room: this.room.clone() };
             let client = Client::from_config_and_context(&settings::producer(&this.config)?, context)
                 .map_err(|error| KafkaError::Client { reason: error.to_string() })?;
-            Ok(slot.insert(Arc::new(client)).clone())
+            let client = Arc::new(client);
+            let heard = Arc::downgrade(&client);
+            std::thread::Builder::new()
+                .name("kafka-producer".to_owned())
+                .spawn(move || hear(&heard))
+                .map_err(|error| KafkaError::Client { reason: format!("no thread for it: {error}") })?;
+            Ok(slot.insert(client).clone())
         });
         made.await.unwrap_or_else(|reason| Err(KafkaError::Client { reason }))
     }
@@ -267,7 +278,7 @@ impl Producing {
         let mut slot = self.slot();
         if slot.as_ref().is_some_and(|held| std::ptr::eq(&raw const **held, client)) {
             tracing::error!(%code, reason, "the producer cannot go on, a new one takes its place");
-            // Not dropped here: it joins its thread.
+            // Not dropped here: it waits for librdkafka's threads.
             let old = slot.take();
             drop(tokio::task::spawn_blocking(move || drop(old)));
         }
@@ -280,6 +291,13 @@ impl Producing {
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<Client>>> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hears what became of records, until the producer is not used any more.
+fn hear(client: &Weak<Client>) {
+    while let Some(client) = client.upgrade() {
+        client.poll(HEAR_WAIT);
     }
 }
 
