@@ -494,14 +494,18 @@ impl Tail {
     }
 
     /// Goes on with a file that was opened, if it is what is known. False: it
-    /// is another file, or another content.
+    /// has another content.
+    ///
+    /// # Errors
+    /// It is another file ([`io::ErrorKind::NotFound`]): what was found was
+    /// renamed before it was opened. Or it cannot be read.
     pub(crate) fn open(&mut self, file: Descriptor) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let identity = Identity::of(&metadata);
-        let fingerprint = self.fingerprint.verify(&*file)?;
-        let (true, Some(fingerprint)) = (identity.may_equal(&self.identity), fingerprint) else {
-            return Ok(false);
-        };
+        if !identity.may_equal(&self.identity) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let Some(fingerprint) = self.fingerprint.verify(&*file)? else { return Ok(false) };
         if self.has_shrunk(metadata.len()) {
             return Ok(false);
         }
@@ -654,10 +658,11 @@ impl Tail {
     /// copy.
     pub(crate) fn tell_truncated(&mut self, bench: &mut Bench<'_>, now: Moment) {
         let Some(untold) = self.untold.take() else { return };
-        let range = ByteRange::new(untold.start.max(self.copied), untold.end);
-        if range.start >= range.end {
+        let start = untold.start.max(self.copied);
+        if start >= untold.end {
             return;
         }
+        let range = ByteRange::new(start, untold.end);
         // Somebody must tell, even if no line of it was ever read.
         if self.sources().next().is_none() {
             let _ = self.with_sink(bench, now, |_, _, _, sink| sink.source(Stream::File));

@@ -160,6 +160,11 @@ impl Reader {
                     }
                 }
                 Ok(false) => self.replaced(key, now),
+                // It was renamed since the walk: the next one finds it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.scan_wished = true;
+                    return Some(key);
+                }
                 Err(error) => {
                     self.unreadable(key, &error);
                     return Some(key);
@@ -372,6 +377,7 @@ impl Reader {
                 }
             }
             Ok(false) => self.replaced(key, now),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.scan_wished = true,
             Err(error) => self.unreadable(key, &error),
         }
         true

@@ -152,11 +152,11 @@ pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
     Ok(format!("{} renames, {kills} kills, {outcome}", renames.renames))
 }
 
-/// Files are rotated while the agent is down, up to as often as generations
-/// are kept.
+/// Files are rotated while the agent is down. None is deleted: an archive is
+/// read once it is two seconds old, which is later than the next time down.
 pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
     let mut bed = Bed::new(seed, None)?;
-    let mut files = rotated(6, 5);
+    let mut files = rotated(6, 2 * rounds + 2);
     for round in 0..rounds {
         bed.start()?;
         for file in &mut files {

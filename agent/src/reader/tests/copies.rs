@@ -124,6 +124,27 @@ fn what_was_cut_off_while_nobody_looked_is_read_in_the_copy_or_told() {
 }
 
 #[test]
+fn a_copy_may_hold_more_than_was_ever_seen() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\n");
+    bed.settle();
+    bed.write("a.log", "two\n");
+    bed.turn(1_500, true);
+    bed.turn(1_500, true);
+    bed.crash(0);
+    bed.write("a.log", "never seen\n");
+    copy(&bed);
+    cut_off(&bed);
+    bed.write("a.log", "4\n");
+    bed.start();
+    bed.settle();
+    assert_eq!(
+        (texts(&bed), dropped(&bed)),
+        (["4", "never seen", "one", "two"].map(str::to_owned).to_vec(), vec![])
+    );
+}
+
+#[test]
 fn a_file_cut_off_and_written_anew_is_never_read_in_its_middle() {
     let mut bed = Bed::new(&["*.log"]);
     let line = |word: &str| format!("{word}{}\n", "x".repeat(50_000));

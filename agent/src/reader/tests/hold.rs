@@ -95,6 +95,27 @@ fn a_file_that_stands_where_a_parked_one_did_is_another() {
 }
 
 #[test]
+fn a_file_renamed_between_walk_and_opening_is_not_taken_for_replaced() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\n");
+    bed.settle();
+    bed.settle();
+    bed.crash(0);
+    bed.start();
+    bed.write("b.log", "one\ntwo\n");
+    let other = fs::File::open(bed.path("b.log")).expect("opened");
+    let reader = bed.reader();
+    let other = reader.descriptors.hold(other);
+    let key =
+        reader.files.by_path(&reader.files.iter().next().expect("known").last_path.clone()).expect("known");
+    let error = reader.files.get_mut(key).expect("known").open(other).expect_err("another file");
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    bed.settle();
+    assert_eq!(sorted(bed.rows().all()), ["one", "one", "two"]);
+    assert_eq!(bed.measured.truncations.get(), 0);
+}
+
+#[test]
 fn a_parked_file_that_was_cut_off_or_renamed_is_found_again() {
     let mut bed = few();
     for nth in 0..60 {
