@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl Tee {
         into: &Arc<Stream>,
     ) -> io::Result<Arc<Self>> {
         // Without a buffer between, and without the lock of the process's own.
-        let to = File::from(OwnedFd::from(to.as_fd().try_clone_to_owned()?));
+        let to = File::from(to.as_fd().try_clone_to_owned()?);
         let tee = Arc::new(Self {
             began: Instant::now(),
             copied: AtomicU64::new(0),
