@@ -80,7 +80,7 @@ fn filter(
     let mut lines = Lines::new(input);
     let mut scratch = Scratch::default();
     let mut left_out = 0_u64;
-    while let Some((_, text, ending)) = lines.next()? {
+    while let Some(Line { text, ending, .. }) = lines.next()? {
         let outcome = redactor.map_or(Outcome::Clean, |redactor| redactor.redact(text, true, &mut scratch));
         match outcome {
             Outcome::Clean => out.write_all(text)?,
@@ -109,7 +109,7 @@ fn preview(
     let mut lines = Lines::new(input);
     let mut scratch = Scratch::default();
     let (mut changed, mut left_out) = (0_u64, 0_u64);
-    while let Some((number, text, _)) = lines.next()? {
+    while let Some(Line { number, text, .. }) = lines.next()? {
         let Some(redactor) = redactor else { continue };
         let is_dropped = match redactor.redact(text, true, &mut scratch) {
             Outcome::Clean => continue,
@@ -203,13 +203,21 @@ struct Lines<R> {
     is_inside: bool,
 }
 
+/// One of them.
+struct Line<'a> {
+    /// From 1.
+    number: u64,
+    text: &'a [u8],
+    ending: &'a [u8],
+}
+
 impl<R: BufRead> Lines<R> {
     fn new(input: R) -> Self {
         Self { input, held: Vec::new(), end: 0, number: 0, more: 0, is_inside: false }
     }
 
-    /// The next line's number, text and ending. The lines of a private key are one.
-    fn next(&mut self) -> io::Result<Option<(u64, &[u8], &[u8])>> {
+    /// The next line. The lines of a private key are one.
+    fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.held.drain(..self.end);
         self.number += std::mem::take(&mut self.more);
         if !self.held.contains(&b'\n') {
@@ -229,7 +237,7 @@ impl<R: BufRead> Lines<R> {
         let line = self.held.get(..self.end).unwrap_or_default();
         let text = line.strip_suffix(b"\n").map_or(line, |text| text.strip_suffix(b"\r").unwrap_or(text));
         let (text, ending) = line.split_at(text.len());
-        Ok(Some((self.number, text, ending)))
+        Ok(Some(Line { number: self.number, text, ending }))
     }
 
     fn read(&mut self) -> io::Result<()> {
