@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail};
 use figure::{Figure, Wanted};
 use lines::{Framing, Lines};
 use rdkafka::mocking::MockCluster;
-use running::{Running, wait_for};
+use running::Running;
 use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
 
 const MB_PER_CPU_SECOND: &str = "MB/s per CPU second";
@@ -137,7 +137,7 @@ fn steady(wanted: &Wanted, broker: &Broker) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let mut lines = Lines::new(Framing::Plain);
     let mut file = fs::File::create(paths(dir.path(), 1)?.first().context("a file")?)?;
-    let mut agent = broker.agent(EventLog::Kafka, dir.path())?;
+    let agent = broker.agent(EventLog::Kafka, dir.path())?;
     let mut sent = 0;
     let mut run = |seconds: u64, sent: &mut u64| -> Result<()> {
         let started = Instant::now();
@@ -152,7 +152,7 @@ fn steady(wanted: &Wanted, broker: &Broker) -> Result<()> {
     let before = agent.running.cpu_seconds()?;
     run(30, &mut sent)?;
     let used = agent.running.cpu_seconds()? - before;
-    wait_until_sent(&mut agent.running, sent)?;
+    wait_until_sent(&agent.running, sent)?;
     wanted.report("steady_cpu", used / 30.0 * 100.0);
     wanted.report("steady_rss", agent.running.peak_rss_mib()?);
     agent.running.stop()
