@@ -81,7 +81,7 @@ fn settings_change_while_lines_flow_and_nothing_is_lost_or_doubled() {
     assert!(fs::read_to_string(&place.stderr).expect("its telemetry").contains("did you mean tail"));
     assert_eq!(count("b.log"), 200, "it is not meant");
 
-    mount(&directory, 4, &format!("data: /elsewhere\n{}", tail(&["a.log", "b.log", "c.log"])));
+    mount(&directory, 4, &format!("query: {{ memory: 300MiB }}\n{}", tail(&["a.log", "b.log", "c.log"])));
     wait_for("weir_config_reloads_total", 3.0);
     ["a.log", "b.log", "c.log"].iter().for_each(|name| all(name, 400));
     assert_eq!(metric("weir_config_last_reload_successful"), 1.0);
