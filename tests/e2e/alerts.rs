@@ -107,7 +107,7 @@ fn a_line_is_told_by_mail_and_webhook_and_can_do_no_harm() {
     assert_eq!(alert["weir"]["trace_url"], "http://weir.example/trace/0af7651916cd43dd8448eb211c80319c");
     let summary = alert["annotations"]["summary"].as_str().expect("a summary");
     assert!(
-        summary.contains("{{7*7}}") && summary.contains("␛[31m") && !summary.contains('\u{1b}'),
+        summary.contains("{{7*7}}") && !summary.contains("[31m") && !summary.contains('\u{1b}'),
         "{summary}"
     );
     assert!(!summary.contains('\u{202e}') && summary.len() < 4_000, "{}", summary.len());
@@ -133,9 +133,9 @@ fn a_line_is_told_by_mail_and_webhook_and_can_do_no_harm() {
     assert!(!text.contains('\u{1b}') && text.len() < 10_000, "{text}");
     assert!(html.contains("&lt;script&gt;") && !html.contains("<script") && !html.contains("<img"), "{html}");
 
-    // A terminal is not obeyed either.
+    // A terminal is not obeyed either, by what no parser has looked at.
     let table = std::process::Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["sql", "--url", &node.url(), "SELECT substr(body, 1, 200) AS body FROM weir.matches"])
+        .args(["sql", "--url", &node.url(), "SELECT CAST(line AS VARCHAR) || chr(27) || '[31m' AS line FROM log_lines WHERE body LIKE 'something%'"])
         .output()
         .expect("it runs");
     let table = String::from_utf8_lossy(&table.stdout).into_owned();

@@ -18,7 +18,8 @@ const SETTLED_AFTER: Duration = Duration::from_millis(500);
 /// lines.
 const COUNTS: &str = "\
     SELECT count(*), count(DISTINCT coalesce(field, regexp_match(line, 'seq=([a-z]+-[0-9]+)')[1])) \
-    FROM (SELECT attributes['seq'] AS field, unnest(string_to_array(body, chr(10))) AS line FROM logs)";
+    FROM (SELECT attributes['seq'] AS field, \
+          unnest(string_to_array(CAST(line AS VARCHAR), chr(10))) AS line FROM log_lines)";
 
 /// How the counts compare.
 #[derive(Debug)]
