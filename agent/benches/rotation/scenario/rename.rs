@@ -55,6 +55,7 @@ impl Rotated {
     /// writes has the file open still, and writes a last line to it.
     fn rotate(&mut self, bed: &Bed) -> Result<()> {
         let mut open = self.write(bed, 1)?;
+        let late = self.writer.text(1);
         let at = |generation, ending: &str| bed.path(&(self.name(generation) + ending));
         for ending in ["", ".gz"] {
             let _ = fs::remove_file(at(self.kept, ending));
@@ -67,7 +68,7 @@ impl Rotated {
                 }
             }
         }
-        open.write_all(self.writer.text(1).as_bytes())?;
+        open.write_all(late.as_bytes())?;
         let Some(generation) = self.compressed else { return Ok(()) };
         let older = at(generation, "");
         if older.exists() {
