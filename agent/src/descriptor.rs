@@ -2,8 +2,8 @@
 //!
 //! A descriptor held is what saves the lines of a file that is renamed or
 //! deleted before it was read. A process may have so many (`RLIMIT_NOFILE`);
-//! three quarters of that are for files, the rest is for sockets, spools, the
-//! event log and whatever else lives in the process. Beyond it, files at rest
+//! three quarters of that are for files, the rest, 64 at least, is for sockets,
+//! spools, the event log and whatever else lives in the process. Beyond it, files at rest
 //! give theirs up, see `reader/hold.rs`.
 
 use std::fs::File;
@@ -18,6 +18,9 @@ const PROCESS_MAX: u64 = 1 << 20;
 
 /// Fewer are never lived with: this many files are read at a time.
 const LIMIT_MIN: usize = 16;
+
+/// What everything else in the process has at least.
+const OTHERS_MIN: u64 = 64;
 
 /// The descriptors of files that are read.
 #[derive(Debug)]
@@ -51,7 +54,8 @@ pub(crate) fn allowance() -> usize {
 }
 
 fn share(allowed: u64) -> usize {
-    usize::try_from(allowed / 4 * 3).unwrap_or(usize::MAX).max(LIMIT_MIN)
+    let others = (allowed / 4).max(OTHERS_MIN);
+    usize::try_from(allowed.saturating_sub(others)).unwrap_or(usize::MAX).max(LIMIT_MIN)
 }
 
 impl Descriptors {
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_what_the_process_may_open_is_left_to_others() {
-        assert_eq!((share(1024), share(65_536), share(4)), (768, 49_152, LIMIT_MIN));
+        assert_eq!((share(1024), share(65_536), share(96), share(4)), (768, 49_152, 32, LIMIT_MIN));
         let limit = allowance();
         assert!(limit <= share(PROCESS_MAX), "{limit}");
         assert_eq!(limit, allowance(), "it was raised the first time");

@@ -283,7 +283,7 @@ impl Reader {
         }
         self.hear_of_pods(now);
         for path in &heard.changed {
-            self.changed(path);
+            self.changed(path, now);
         }
         self.read(now);
         self.cut(now);
@@ -482,16 +482,16 @@ impl Reader {
     }
 
     /// The kernel says that a file changed.
-    fn changed(&mut self, path: &Path) {
+    fn changed(&mut self, path: &Path, now: Moment) {
         match self.files.by_path(path) {
-            Some(key) => self.grown(key),
+            Some(key) => self.grown(key, now),
             None => self.scan_wished |= self.patterns.matches(path),
         }
     }
 
     /// A file that was at rest may have grown; that it was not replaced in
     /// place is looked at first.
-    fn grown(&mut self, key: FileKey) {
+    fn grown(&mut self, key: FileKey, now: Moment) {
         let Some(tail) = self.files.get_mut(key) else { return };
         // One that is excluded is looked at by the scans, however often it is written to.
         if tail.queued.is_some() || tail.ended || tail.is_excluded() {
@@ -499,8 +499,8 @@ impl Reader {
         }
         match tail.verify() {
             Ok(true) => self.queue(key),
-            // The scan tells the incarnations apart.
-            Ok(false) => self.scan_wished = true,
+            // A scan would not see it if the size is what it was.
+            Ok(false) => self.replaced(key, now),
             Err(error) => self.unreadable(key, &error),
         }
     }

@@ -19,6 +19,7 @@ const RENAMES: Renames = Renames {
     interval: Duration::from_millis(20),
     lines_per_second: 2_000,
     kept: 5,
+    compressed: 2,
     seed: 1,
 };
 
@@ -40,7 +41,7 @@ fn nothing_is_lost_when_files_are_renamed_and_compressed_all_the_time() {
 #[test]
 fn nothing_is_lost_when_the_agent_is_killed_meanwhile() {
     check(scenario::killed(
-        Renames { renames: 60, kept: 20, seed: 2, ..RENAMES },
+        Renames { renames: 60, kept: 30, compressed: 8, seed: 2, ..RENAMES },
         Duration::from_millis(300),
     ));
 }

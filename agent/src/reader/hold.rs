@@ -99,7 +99,7 @@ impl Reader {
             self.wait_for_room(key);
             return Ok(false);
         }
-        match self.open(&path).and_then(|file| self.resume(key, file)) {
+        match self.open(&path, now).and_then(|file| self.resume(key, file)) {
             Ok(true) => Ok(true),
             Ok(false) => {
                 // What was seen there since was another file's.
@@ -124,27 +124,34 @@ impl Reader {
         }
     }
 
-    /// Opens a file that was found.
-    pub(super) fn open(&mut self, path: &Path) -> io::Result<Descriptor> {
-        let opened = self.patterns.open(path);
+    /// Opens a file that was found. If the kernel has no descriptor left, files
+    /// at rest give some up, and fewer are held from now on.
+    pub(super) fn open(&mut self, path: &Path, now: Moment) -> io::Result<Descriptor> {
+        let mut opened = self.patterns.open(path);
         if opened.as_ref().is_err_and(is_exhaustion) {
-            let before = self.descriptors.limit();
-            self.descriptors.exhausted();
-            self.measured.failed("descriptors");
-            if self.descriptors.limit() < before {
-                tracing::warn!(
-                    limit = self.descriptors.limit(),
-                    "the process or the host has no descriptor left; fewer files are held open from now on. \
-                     Raise LimitNOFILE (systemd), ulimit -n or fs.file-max"
-                );
-            }
+            self.make_do(now);
+            opened = self.patterns.open(path);
         }
         Ok(self.descriptors.hold(opened?))
     }
 
+    fn make_do(&mut self, now: Moment) {
+        let before = self.descriptors.limit();
+        self.descriptors.exhausted();
+        self.measured.failed("descriptors");
+        if self.descriptors.limit() < before {
+            tracing::warn!(
+                limit = self.descriptors.limit(),
+                "the process or the host has no descriptor left; fewer files are held open from now on. \
+                 Raise LimitNOFILE (systemd), ulimit -n or fs.file-max"
+            );
+        }
+        while self.descriptors.held() > self.descriptors.limit() && self.spare_one(now) {}
+    }
+
     /// A closed file was opened for it: goes on there if it is the same.
     pub(super) fn reopen(&mut self, key: FileKey, path: &Path, now: Moment) -> io::Result<bool> {
-        let file = match self.open(path) {
+        let file = match self.open(path, now) {
             Err(error) if is_exhaustion(&error) => {
                 // It is looked at when its turn comes.
                 self.park(key);

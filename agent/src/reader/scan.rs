@@ -218,7 +218,7 @@ impl Reader {
     /// off the original goes on where that was settled.
     fn adopt(&mut self, found: &FoundFile, sight: &Sight<'_>, now: Moment) -> io::Result<FileKey> {
         let path = &found.path;
-        let file = self.open(path)?;
+        let file = self.open(path, now)?;
         let metadata = file.metadata()?;
         if let Some(key) = self.files.by_identity(&Identity::of(&metadata)) {
             return Ok(key);

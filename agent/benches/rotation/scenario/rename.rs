@@ -26,13 +26,17 @@ pub(crate) struct Renames {
     pub(crate) lines_per_second: usize,
     /// Generations that are kept.
     pub(crate) kept: usize,
+    /// The generation that every second file is compressed as. What comes and
+    /// is compressed between two looks of an agent is not seen.
+    pub(crate) compressed: usize,
     pub(crate) seed: u64,
 }
 
 /// A file that is rotated.
 struct Rotated {
     writer: Writer,
-    compresses: bool,
+    /// As which generation it is compressed, if it is.
+    compressed: Option<usize>,
     kept: usize,
 }
 
@@ -51,6 +55,7 @@ impl Rotated {
     /// writes has the file open still, and writes a last line to it.
     fn rotate(&mut self, bed: &Bed) -> Result<()> {
         let mut open = self.write(bed, 1)?;
+        let late = self.writer.text(1);
         let at = |generation, ending: &str| bed.path(&(self.name(generation) + ending));
         for ending in ["", ".gz"] {
             let _ = fs::remove_file(at(self.kept, ending));
@@ -63,11 +68,11 @@ impl Rotated {
                 }
             }
         }
-        open.write_all(self.writer.text(1).as_bytes())?;
-        let older = bed.path(&self.name(2));
-        if self.compresses && older.exists() {
-            let mut encoder =
-                GzEncoder::new(File::create(bed.path(&(self.name(2) + ".gz")))?, Compression::fast());
+        open.write_all(late.as_bytes())?;
+        let Some(generation) = self.compressed else { return Ok(()) };
+        let older = at(generation, "");
+        if older.exists() {
+            let mut encoder = GzEncoder::new(File::create(at(generation, ".gz"))?, Compression::fast());
             encoder.write_all(&fs::read(&older)?)?;
             encoder.finish()?;
             fs::remove_file(older)?;
@@ -76,8 +81,11 @@ impl Rotated {
     }
 }
 
-fn rotated(files: usize, kept: usize) -> Vec<Rotated> {
-    let file = |number| Rotated { writer: Writer::new(number, 250), compresses: number % 2 == 1, kept };
+fn rotated(files: usize, kept: usize, compressed: usize) -> Vec<Rotated> {
+    let file = |number| {
+        let compressed = (number % 2 == 1).then_some(compressed);
+        Rotated { writer: Writer::new(number, 250), compressed, kept }
+    };
     (0..u32::try_from(files).unwrap_or(1)).map(file).collect()
 }
 
@@ -122,7 +130,7 @@ fn storm(
 /// The agent reads all the time.
 pub(crate) fn rotation(renames: Renames) -> Outcome {
     let mut bed = Bed::new(renames.seed, None)?;
-    let mut files = rotated(renames.files, renames.kept);
+    let mut files = rotated(renames.files, renames.kept, renames.compressed);
     bed.start()?;
     storm(&mut bed, renames, &mut files, |_| Ok(()))?;
     let outcome = judged(&mut bed, files)?;
@@ -134,7 +142,7 @@ pub(crate) fn rotation(renames: Renames) -> Outcome {
 /// The agent is killed all the time.
 pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
     let mut bed = Bed::new(renames.seed, None)?;
-    let mut files = rotated(renames.files, renames.kept);
+    let mut files = rotated(renames.files, renames.kept, renames.compressed);
     bed.start()?;
     let (mut kills, mut last) = (0, Instant::now());
     storm(&mut bed, renames, &mut files, |bed| {
@@ -156,7 +164,7 @@ pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
 /// read once it is two seconds old, which is later than the next time down.
 pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
     let mut bed = Bed::new(seed, None)?;
-    let mut files = rotated(6, 2 * rounds + 2);
+    let mut files = rotated(6, 2 * rounds + 2, 2);
     for round in 0..rounds {
         bed.start()?;
         for file in &mut files {

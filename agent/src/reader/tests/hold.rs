@@ -337,9 +337,28 @@ fn every_line_comes_once_however_few_descriptors_there_are() {
             }
             assert!(bed.reader().descriptors.held() <= 17, "seed {seed}");
         }
-        bed.settle();
+        // A scan on a busy host may be long, and the next comes later.
+        for _ in 0..10 {
+            bed.settle();
+            if bed.rows().all().len() >= expected.len() {
+                break;
+            }
+        }
         assert_eq!(sorted(bed.rows().all()), sorted(expected), "seed {seed}");
     }
+}
+
+#[test]
+fn what_was_written_in_place_of_as_many_bytes_is_read() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\ntwo\n");
+    bed.settle();
+    fs::write(bed.path("a.log"), "tri\nfor\n").expect("replaced");
+    let changed = [bed.path("a.log")].into();
+    let now = bed.now;
+    bed.reader().turn(now, &Heard { changed, ..Heard::default() });
+    bed.settle();
+    assert_eq!(bed.texts("a.log"), ["one", "two", "tri", "for"]);
 }
 
 #[test]
