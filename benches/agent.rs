@@ -100,7 +100,13 @@ impl Broker {
             EventLog::Kafka | EventLog::Disk => None,
         };
         let brokers = match &mock {
-            Some(mock) => mock.bootstrap_servers(),
+            Some(mock) => {
+                // It creates none when asked to.
+                for topic in ["weir.logs", "weir.spans", "weir.metrics", "weir.dead-letter"] {
+                    mock.create_topic(topic, 1, 1)?;
+                }
+                mock.bootstrap_servers()
+            }
             None if log == EventLog::Kafka => {
                 self.kafka.get_or_init(|| KafkaServer::start(KafkaOptions::default())).brokers()
             }
@@ -122,11 +128,11 @@ fn catch_up(broker: &Broker, log: EventLog, files: usize, framing: Framing) -> R
     let dir = tempfile::tempdir()?;
     let mut lines = Lines::new(framing);
     let written = lines.write_files(&paths(dir.path(), files)?, megabytes * 1_000_000)?;
-    let agent = broker.agent(log, dir.path())?.running;
-    wait_until_sent(&agent, written.lines)?;
-    let speed = written.bytes as f64 / 1e6 / agent.cpu_seconds()?;
-    let peak = agent.peak_rss_mib()?;
-    agent.stop()?;
+    let agent = broker.agent(log, dir.path())?;
+    wait_until_sent(&agent.running, written.lines)?;
+    let speed = written.bytes as f64 / 1e6 / agent.running.cpu_seconds()?;
+    let peak = agent.running.peak_rss_mib()?;
+    agent.running.stop()?;
     Ok((speed, peak))
 }
 
