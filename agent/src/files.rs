@@ -10,7 +10,8 @@ use crate::tail::Tail;
 /// Every known file.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    tails: BTreeMap<FileKey, Tail>,
+    /// Boxed: the map's nodes are half empty where keys only grow.
+    tails: BTreeMap<FileKey, Box<Tail>>,
     by_inode: HashMap<u64, Vec<FileKey>>,
     by_path: HashMap<PathBuf, FileKey>,
     next: u64,
@@ -28,7 +29,7 @@ impl Files {
         self.next = self.next.max(tail.key.0);
         self.by_inode.entry(tail.identity.inode).or_default().push(tail.key);
         self.by_path.insert(tail.last_path.clone(), tail.key);
-        self.tails.insert(tail.key, tail);
+        self.tails.insert(tail.key, Box::new(tail));
     }
 
     /// Forgets a file.
@@ -43,7 +44,7 @@ impl Files {
         if self.by_path.get(&tail.last_path) == Some(&key) {
             self.by_path.remove(&tail.last_path);
         }
-        Some(tail)
+        Some(*tail)
     }
 
     /// Says where a file is now. True when it was elsewhere before.
@@ -98,12 +99,12 @@ impl Files {
 
     /// A known file.
     pub(crate) fn get(&self, key: FileKey) -> Option<&Tail> {
-        self.tails.get(&key)
+        self.tails.get(&key).map(Box::as_ref)
     }
 
     /// A known file, to change. Its identity's inode must stay.
     pub(crate) fn get_mut(&mut self, key: FileKey) -> Option<&mut Tail> {
-        self.tails.get_mut(&key)
+        self.tails.get_mut(&key).map(Box::as_mut)
     }
 
     /// How many there are.
@@ -113,11 +114,11 @@ impl Files {
 
     /// Every file, in the order in which they were found.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tail> {
-        self.tails.values()
+        self.tails.values().map(Box::as_ref)
     }
 
     /// Every file, to change.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Tail> {
-        self.tails.values_mut()
+        self.tails.values_mut().map(Box::as_mut)
     }
 }

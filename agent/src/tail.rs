@@ -385,6 +385,17 @@ impl Tail {
         Ok(begins_alike && ending.stands_in(file)?)
     }
 
+    /// False when `file`, `length` bytes long, begins otherwise than this one,
+    /// as far as it goes: it is no copy of it, not even one in the making.
+    pub(crate) fn may_be_copied_in(&self, file: &File, length: u64) -> io::Result<bool> {
+        if !self.fingerprint.is_longer_than(length) {
+            return Ok(self.fingerprint.verify(file)?.is_some());
+        }
+        let Some(own) = &self.file else { return Ok(true) };
+        let theirs = Fingerprint::default().verify(file)?.unwrap_or_default();
+        Ok(theirs.verify(&**own)?.is_some())
+    }
+
     /// True while its descriptor is held.
     pub(crate) fn is_open(&self) -> bool {
         self.file.is_some()

@@ -41,7 +41,7 @@ impl Reader {
         let length = metadata.len();
         let mut likeness = Likeness::Own;
         for original in self.originals(found, sight) {
-            if is_being_copied(original, metadata, now) {
+            if is_being_copied(original, metadata, now) && original.may_be_copied_in(file, length)? {
                 likeness = Likeness::Later;
             } else if original.is_copied_in(file, length)? {
                 let waits = !original.ended && original.settled() < length;

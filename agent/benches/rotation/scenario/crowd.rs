@@ -39,13 +39,13 @@ pub(crate) fn crowd(files: u32, descriptors: u64, measures: bool) -> Outcome {
     ensure!(open <= limit && limit <= descriptors as f64, "{open} open of {limit}");
     ensure!(parked > 0.0 || u64::from(files) < descriptors, "none gave its descriptor up");
     let grown = Instant::now();
-    for _ in 0..files.min(1_000) {
+    for nth in 0..files.min(1_000) {
         let number = bed.random.random_range(0..files);
         let (path, writer) = (bed.path(&name(number)), &mut writers[number as usize]);
         writer.append(&path, 2)?;
         match bed.random.random_range(0..10) {
             0..3 => {
-                fs::rename(&path, path.with_extension("log.1"))?;
+                fs::rename(&path, path.with_extension(format!("log.{nth}")))?;
                 writer.append(&path, 1)?;
             }
             3 => {

@@ -81,6 +81,29 @@ fn what_was_not_read_is_read_in_the_copy_and_what_is_in_neither_is_told() {
 }
 
 #[test]
+fn a_short_generation_that_is_no_copy_does_not_wait() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "longer than the other\n".repeat(100));
+    bed.settle();
+    // It came and was renamed before anybody looked.
+    bed.write("a.log.1", "short\n");
+    bed.now.wall = i64::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros(),
+    )
+    .expect("small");
+    bed.turn(0, true);
+    bed.turn(200, true);
+    bed.turn(200, false);
+    bed.deliver();
+    assert_eq!(bed.texts("a.log.1"), ["short"]);
+    // What may be one in the making does.
+    bed.write("a.log.2", "longer than");
+    bed.turn(200, true);
+    let path = bed.path("a.log.2");
+    assert!(bed.reader().files.by_path(&path).is_none());
+}
+
+#[test]
 fn what_was_cut_off_without_a_copy_is_told() {
     let mut bed = Bed::new(&["*.log"]);
     bed.write("a.log", "one\n");
