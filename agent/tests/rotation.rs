@@ -18,8 +18,8 @@ const RENAMES: Renames = Renames {
     renames: 120,
     interval: Duration::from_millis(20),
     lines_per_second: 2_000,
-    kept: 5,
-    compressed: 2,
+    kept: 15,
+    compressed: 8,
     seed: 1,
 };
 
