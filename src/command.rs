@@ -37,6 +37,8 @@ pub(crate) use sql::complaint;
 pub use sql::sql;
 pub use tap::tap;
 pub use top::top;
+#[cfg(feature = "agent")]
+pub(crate) use top::{AGENT_STATUS, AGENTS_HERE};
 pub use validate::validate;
 
 pub use crate::node::Roles;

@@ -16,9 +16,10 @@ use crate::http::Client;
 use view::View;
 
 /// Where an agent of this host serves: alone, and with all other roles.
-const HERE: [&str; 2] = ["http://127.0.0.1:9701", "http://127.0.0.1:9700"];
+pub(crate) const AGENTS_HERE: [&str; 2] = ["http://127.0.0.1:9701", "http://127.0.0.1:9700"];
 
-const STATUS: &str = "/api/v1/agent/status";
+/// Only an agent answers here.
+pub(crate) const AGENT_STATUS: &str = "/api/v1/agent/status";
 
 /// Shows the agent until told to end.
 pub fn top(args: &TopArgs) -> Result<ExitCode> {
@@ -42,13 +43,17 @@ pub(super) async fn agent_at(url: Option<&str>) -> Result<Client> {
     if let Some(url) = url {
         return Client::new(url);
     }
-    for url in HERE {
+    for url in AGENTS_HERE {
         let client = Client::new(url)?;
-        if client.get(STATUS, "application/json").await.is_ok_and(|response| response.status.is_success()) {
+        if client
+            .get(AGENT_STATUS, "application/json")
+            .await
+            .is_ok_and(|response| response.status.is_success())
+        {
             return Ok(client);
         }
     }
-    bail!("no agent answers on this host at {}: name one with --url", HERE.join(" or "))
+    bail!("no agent answers on this host at {}: name one with --url", AGENTS_HERE.join(" or "))
 }
 
 async fn watch(args: &TopArgs, client: &Client, interval: Duration) -> Result<()> {
@@ -69,7 +74,7 @@ async fn watch(args: &TopArgs, client: &Client, interval: Duration) -> Result<()
 }
 
 async fn status(client: &Client) -> Result<Value> {
-    let response = client.get(STATUS, "application/json").await?;
+    let response = client.get(AGENT_STATUS, "application/json").await?;
     if response.status == hyper::StatusCode::NOT_FOUND {
         bail!("{} is no agent: name one with --url, for example http://HOST:9701", client.authority());
     }

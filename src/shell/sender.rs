@@ -9,14 +9,8 @@ use hyper::header::RETRY_AFTER;
 use weir_agent::PipeBatch;
 
 use super::{Outbox, say};
-use crate::command::complaint;
+use crate::command::{AGENT_STATUS, AGENTS_HERE, complaint};
 use crate::http::{Client, Response};
-
-/// Where an agent of this host serves: alone, and with all other roles.
-const HERE: [&str; 2] = ["http://127.0.0.1:9701", "http://127.0.0.1:9700"];
-
-/// Only an agent answers here.
-const STATUS: &str = "/api/v1/agent/status";
 
 const LINES: &str = "/api/v1/lines";
 
@@ -70,9 +64,9 @@ impl Target {
         match self {
             Self::Named(client) | Self::Here(Some(client)) => Ok(client.clone()),
             Self::Here(found) => {
-                for url in HERE {
+                for url in AGENTS_HERE {
                     let client = Client::new(url).map_err(|error| error.to_string())?;
-                    let answer = client.get(STATUS, "application/json").await;
+                    let answer = client.get(AGENT_STATUS, "application/json").await;
                     // One that waits for its event log will be an agent.
                     let is_agent = |response: Response| {
                         response.status.is_success() || response.status == StatusCode::SERVICE_UNAVAILABLE
@@ -81,7 +75,7 @@ impl Target {
                         return Ok(found.insert(client).clone());
                     }
                 }
-                let places = HERE.join(" or ");
+                let places = AGENTS_HERE.join(" or ");
                 Err(format!("no agent answers on this host at {places}: start one, or name one with --url"))
             }
         }

@@ -88,7 +88,7 @@ impl Reader {
             self.dirty.insert(key);
         }
         if was_waiting || is_noteworthy {
-            self.begin(key);
+            self.queue(key);
         }
     }
 
@@ -101,11 +101,6 @@ impl Reader {
             self.measured.metadata_missed.inc();
             tracing::debug!(path = %tail.last_path.display(), "its pod is not known in time, reading it without");
         }
-        self.begin(key);
-    }
-
-    /// Reads a file that waited.
-    fn begin(&mut self, key: FileKey) {
         self.queue(key);
     }
 }
