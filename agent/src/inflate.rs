@@ -52,10 +52,13 @@ pub(crate) fn beginning(archive: &File) -> io::Result<Vec<u8>> {
 }
 
 /// The length that it says it has, modulo 2^32: the last four bytes (RFC 1952,
-/// ISIZE). Of several members, that of the last.
+/// ISIZE). Of several members, that of the last; 0 while there is nothing.
 pub(crate) fn stated_length(archive: &File) -> io::Result<u32> {
     let mut last = [0; 4];
     let mut archive = archive;
+    if archive.metadata()?.len() < last.len() as u64 {
+        return Ok(0);
+    }
     archive.seek(SeekFrom::End(-4))?;
     archive.read_exact(&mut last)?;
     Ok(u32::from_le_bytes(last))

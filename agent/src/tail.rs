@@ -76,6 +76,8 @@ pub(crate) struct Tail {
     pub(crate) deleted: bool,
     /// Another incarnation took its place: it is never read again.
     pub(crate) ended: bool,
+    /// A scan could have forgotten it.
+    pub(crate) over: bool,
     /// Its content was compared with what the checkpoint says.
     pub(crate) verified: bool,
     /// Where it stands in the queue of files to read, if it does.
@@ -180,6 +182,7 @@ impl Tail {
             matched: true,
             deleted: false,
             ended: false,
+            over: false,
             verified: true,
             queued: None,
             parked: None,
@@ -243,6 +246,7 @@ impl Tail {
             matched: false,
             deleted: false,
             ended: false,
+            over: false,
             verified: false,
             queued: None,
             parked: None,

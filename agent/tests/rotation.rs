@@ -18,8 +18,8 @@ const RENAMES: Renames = Renames {
     renames: 120,
     interval: Duration::from_millis(20),
     lines_per_second: 2_000,
-    kept: 15,
-    compressed: 8,
+    kept: 40,
+    compressed: 1,
     seed: 1,
 };
 
@@ -41,7 +41,7 @@ fn nothing_is_lost_when_files_are_renamed_and_compressed_all_the_time() {
 #[test]
 fn nothing_is_lost_when_the_agent_is_killed_meanwhile() {
     check(scenario::killed(
-        Renames { renames: 60, kept: 30, compressed: 8, seed: 2, ..RENAMES },
+        Renames { renames: 60, kept: 60, compressed: 1, seed: 2, ..RENAMES },
         Duration::from_millis(300),
     ));
 }

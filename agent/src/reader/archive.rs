@@ -1,13 +1,16 @@
 //! Compressed rotated files. Nearly always everything in them was read before
-//! they were compressed, and they are not even opened. Otherwise a `.gz` is
+//! they were compressed: one begins like a known file and has its length, and
+//! no more of it is looked at. Otherwise a `.gz` is
 //!
 //! - what an earlier process had not finished: the known file it was is gone,
 //!   and it begins and goes on like that one. What is left is read from a kept
 //!   copy, under the same source and at the same offsets;
-//! - nobody's: it was there before the agent was, or came and went while the
-//!   agent was down. It is read from its beginning, as a file of its own.
+//! - nobody's: it was there before the agent was, or came and was compressed
+//!   while the agent was down or between two of its looks. It is read from its
+//!   beginning, as a file of its own.
 //!
-//! Never both. What was decided stays in the checkpoint.
+//! Never both. What was decided stays in the checkpoint; until then the mark
+//! stands still, so that a restart decides anew.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, Metadata};
@@ -33,9 +36,8 @@ pub(super) struct Archives {
     /// All that was written before is settled, as the checkpoint says.
     settled_before: Option<i64>,
     is_first_scan: bool,
-    /// To be read, but not now: not yet whole, or there is no room. And the
-    /// family of each: while it waits, none of that is forgotten.
-    pending: HashMap<Place, PathBuf>,
+    /// To be read, but not now: not yet whole, or there is no room.
+    pending: HashMap<Place, Pending>,
     /// Compared in vain: the file, the archive's inode and its size.
     compared: HashSet<(FileKey, u64, u64)>,
     /// One was decompressed in this scan; the others wait.
@@ -44,8 +46,20 @@ pub(super) struct Archives {
     full_at: Option<u64>,
 }
 
+/// File systems take the time from a clock that stands still for so long.
+const COARSE_MICROS: i64 = 10_000;
+
 /// Device and inode.
 type Place = (u64, u64);
+
+/// An archive that waits, as it was last looked at.
+#[derive(Debug)]
+pub(super) struct Pending {
+    path: PathBuf,
+    metadata: Metadata,
+    /// What it says that it holds, bytes.
+    length: u64,
+}
 
 /// How a file that is gone fares with the archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,15 +85,22 @@ impl Archives {
         }
     }
 
-    pub(super) fn begin_scan(&mut self, archives: &[FoundFile]) {
+    /// Those that waited and are there no longer.
+    pub(super) fn begin_scan(&mut self, archives: &[FoundFile]) -> Vec<Pending> {
         self.worked = false;
         let there: HashSet<_> = archives.iter().map(|found| place(&found.identity)).collect();
-        self.pending.retain(|place, _| there.contains(place));
+        self.pending.extract_if(|place, _| !there.contains(place)).map(|(_, pending)| pending).collect()
     }
 
-    /// True while an archive waits of which the file at `path` may be the origin.
+    /// True while an archive waits of which the file at `path` may be the
+    /// origin: until then that is not forgotten.
     pub(super) fn await_one_of(&self, path: &Path) -> bool {
-        !self.pending.is_empty() && self.pending.values().any(|held| *held == family(path))
+        !self.pending.is_empty() && self.pending.values().any(|held| family(&held.path) == family(path))
+    }
+
+    /// True while there is one of which it is not known what it holds.
+    pub(super) fn wait(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// True when there is something to do that waits for its turn only.
@@ -90,13 +111,24 @@ impl Archives {
     }
 
     /// True when an archive that nobody knows may hold what was never read.
-    fn is_worth_reading(&self, found: &FoundFile, metadata: &Metadata) -> bool {
+    /// Not, when it was there when an earlier process looked, and is settled.
+    fn may_be_unread(&self, found: &FoundFile, metadata: &Metadata) -> bool {
         let directory = found.path.parent().unwrap_or(Path::new("/"));
-        if !self.known.contains(directory) {
-            return true;
-        }
-        let newer = modified(metadata).zip(self.settled_before).is_none_or(|(at, mark)| at > mark);
-        self.is_first_scan && newer
+        let newer = || {
+            let both = modified(metadata).zip(self.settled_before);
+            both.is_none_or(|(at, mark)| at + COARSE_MICROS > mark)
+        };
+        !self.is_first_scan || !self.known.contains(directory) || newer()
+    }
+
+    /// Lets an archive wait. True when it may be looked into: it is not growing
+    /// while what it is made of is still there.
+    fn look(&mut self, found: &FoundFile, archive: &File, metadata: &Metadata) -> io::Result<bool> {
+        let length = stated_length(archive)?.into();
+        let waiting = Pending { path: found.path.clone(), metadata: metadata.clone(), length };
+        let before = self.pending.insert(place(&found.identity), waiting);
+        let is_growing = before.is_none_or(|before| before.metadata.len() != metadata.len());
+        Ok(!is_growing || !uncompressed(&found.path).exists())
     }
 }
 
@@ -202,20 +234,19 @@ impl Reader {
         let metadata = archive.metadata()?;
         let identity = Identity::of(&metadata);
         let at = place(&identity);
-        let unread =
-            self.archives.pending.contains_key(&at) || self.archives.is_worth_reading(found, &metadata);
+        let may_be_unread =
+            self.archives.pending.contains_key(&at) || self.archives.may_be_unread(found, &metadata);
+        let unread = may_be_unread && !self.is_length_of_a_known_file(found, &archive)?;
         let key = self.files.next_key();
         let mut tail = Tail::archive(key, found.path.clone(), &metadata, self.config.multiline, now);
         tail.floor = self.mark_acknowledged;
         if unread {
-            self.archives.pending.insert(at, family(&found.path));
-            if self.archives.worked {
+            if !self.archives.look(found, &archive, &metadata)? || self.archives.worked {
                 return Ok(None);
             }
             let Some(draft) = self.inflate(key, found, &archive, 0, now)? else {
                 return Ok((!self.archives.pending.contains_key(&at)).then(|| self.note_archive(tail, now)));
             };
-            self.archives.pending.remove(&at);
             if self.is_of_a_known_file(found, draft.file(), draft.end())? {
                 draft.discard();
             } else {
@@ -226,14 +257,44 @@ impl Reader {
         Ok(Some(self.note_archive(tail, now)))
     }
 
+    /// Tells of archives that nobody knew what they hold, and that were deleted
+    /// before they were read.
+    pub(super) fn lose_archives(&mut self, vanished: Vec<Pending>, now: Moment) {
+        for Pending { path, metadata, length } in vanished {
+            let key = self.files.next_key();
+            let mut tail = Tail::archive(key, path, &metadata, self.config.multiline, now);
+            (tail.size, tail.floor) = (length, self.mark_acknowledged);
+            self.note_archive(tail, now);
+            self.lose(key, now);
+        }
+    }
+
     fn note_archive(&mut self, tail: Tail, now: Moment) -> FileKey {
         let key = tail.key;
+        self.archives.pending.remove(&place(&tail.identity));
         self.files.insert(tail);
         self.dirty.insert(key);
         self.discovered = true;
         self.ask(key, now);
         self.queue(key);
         key
+    }
+
+    /// True when it begins like a known file and says that it is as long: it is
+    /// read there.
+    fn is_length_of_a_known_file(&self, found: &FoundFile, archive: &File) -> io::Result<bool> {
+        let of_its_line = |tail: &&Tail| !tail.archive && Some(family(&tail.last_path)) == found.rotated_from;
+        let mut of_its_line = self.files.iter().filter(of_its_line).peekable();
+        if of_its_line.peek().is_none() {
+            return Ok(false);
+        }
+        let (head, length) = (beginning(archive)?, stated_length(archive)?);
+        for tail in of_its_line {
+            if tail.size as u32 == length && tail.may_begin(&head)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// True when a file that is known, wherever it is, has that content: it is
@@ -259,8 +320,7 @@ impl Reader {
         now: Moment,
     ) -> io::Result<Option<Draft>> {
         let metadata = archive.metadata()?;
-        let is_full = self.archives.full_at.is_some_and(|bytes| self.keep.bytes() >= bytes);
-        if is_full || is_fresh(&metadata, now) {
+        if self.archives.full_at.is_some_and(|bytes| self.keep.bytes() >= bytes) {
             return Ok(None);
         }
         (self.archives.worked, self.archives.full_at) = (true, None);
@@ -281,7 +341,7 @@ impl Reader {
             }
             Inflated::TooLong => Some(io::Error::other("holds more than agent.keep_bytes, it is not read")),
             // What it is made of is still there: it is being written.
-            Inflated::Unsound(_) if uncompressed(&found.path).exists() => None,
+            Inflated::Unsound(_) if uncompressed(&found.path).exists() || is_fresh(&metadata, now) => None,
             Inflated::Unsound(error) => Some(error),
         };
         draft.discard();

@@ -74,7 +74,8 @@ impl Reader {
         let mut matched = BTreeSet::new();
         // What is known is placed first: a copy is told by where its original is.
         let sight = Sight::new(&found.files, &found.archives);
-        self.archives.begin_scan(&found.archives);
+        let vanished = self.archives.begin_scan(&found.archives);
+        self.lose_archives(vanished, now);
         let is_known = |file: &&FoundFile| self.files.by_identity(&file.identity).is_some();
         let (known, mut unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
         unknown.sort_by_cached_key(|file| age(file));
@@ -432,7 +433,10 @@ impl Reader {
                 tail.floor = Some(now.wall);
             }
         }
-        self.marks.scanned(now.wall);
+        // Archives that wait were not seen yet.
+        if !self.archives.wait() {
+            self.marks.scanned(now.wall);
+        }
         self.measured.files.set(known);
         self.measured.files_open.set(gauge(self.descriptors.held() as u64));
         self.measured.files_open_max.set(gauge(self.descriptors.limit() as u64));
@@ -444,7 +448,8 @@ impl Reader {
     }
 
     /// Forgets what cannot come back, once all of it is acknowledged, or told
-    /// as lost.
+    /// as lost. One scan late: this one may have listed the directory before
+    /// there was an archive of it, and the next must know whose that is.
     fn forget(&mut self, now: Moment) {
         let has_expired = |tail: &Tail| tail.gone.is_some_and(|since| now.wall - since > EXPIRY_MICROS);
         let expired: Vec<_> =
@@ -465,6 +470,9 @@ impl Reader {
         };
         let keys: Vec<_> = self.files.iter().filter(over).map(|tail| tail.key).collect();
         for key in keys {
+            if self.files.get_mut(key).is_some_and(|tail| !std::mem::replace(&mut tail.over, true)) {
+                continue;
+            }
             let Some(tail) = self.files.remove(key) else { continue };
             for source in tail.sources() {
                 self.lane.remove(source);

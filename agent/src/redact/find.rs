@@ -136,7 +136,7 @@ impl Finder {
                 let Some((start, end)) = email::around(text, sign, sign + 1, floor) else { continue };
                 floor = end;
                 // Of `user:password@host` in a URL another rule takes the password alone.
-                if self.rule(BuiltIn::Basic).is_none() || !token::is_userinfo(text, start) {
+                if self.rule(BuiltIn::Basic).is_none() || !token::is_userinfo(text, sign) {
                     hits.push(Hit::plain(rule, start, end));
                 }
             }
@@ -379,6 +379,11 @@ impl<'a> State<'a> {
         let in_json = is_json && self.strings.hold(self.text, name.0);
         let pair = pair::value(self.text, name, in_json, objects)?;
         let (start, end) = pair.value;
+        if let Some(after) = replace::mask_end(self.text, start) {
+            // What follows in the same value may be another name.
+            self.pairs = self.pairs.max(after);
+            return None;
+        }
         // `password: token: x`, `password= "token": "x"`: what was taken may be a name itself.
         let value = self.text.get(start..end).unwrap_or_default();
         let is_sign = |byte: &u8| matches!(byte, b':' | b'=');
@@ -389,7 +394,6 @@ impl<'a> State<'a> {
         if !is_name && !is_quoted_name {
             self.pairs = self.pairs.max(end);
         }
-        let is_redacted = replace::mask_end(self.text, start).is_some();
-        (!is_redacted).then_some(pair)
+        Some(pair)
     }
 }

@@ -82,7 +82,8 @@ pub(super) fn value(text: &[u8], name: (usize, usize), in_json: bool, objects: b
     if let Some((mark, from)) = Quote::at(text, at) {
         let is_inside = quote.is_none_or(|(outer, _)| outer.slashes <= mark.slashes);
         // `"x":"password="` closes here what was opened before the name.
-        if is_inside && !(in_json && mark == Quote { slashes: 0, mark: b'"' } && quote.is_none()) {
+        let is_name_quoted = quote.is_some_and(|(outer, _)| outer.mark == b'"');
+        if is_inside && !(in_json && mark == Quote { slashes: 0, mark: b'"' } && !is_name_quoted) {
             let (stop, _) = mark.close(text, from, in_json);
             let pair = Pair { name, value: (from, stop), kind: Kind::Text, quoting: None };
             return (stop > from).then_some(pair);
@@ -228,7 +229,17 @@ fn nested(text: &[u8], from: usize, quote: Quote, in_json: bool) -> usize {
                     at = after;
                     continue;
                 }
-                None => at += run(text, at, usize::MAX, |byte| byte == b'\\').saturating_sub(1),
+                None => {
+                    let slashes = run(text, at, usize::MAX, |byte| byte == b'\\').max(1);
+                    // A quote that follows keeps its own.
+                    let own = if matches!(byte(text, at + slashes), b'"' | b'\'') {
+                        Quote::own(slashes)
+                    } else {
+                        0
+                    };
+                    at += if own < slashes { slashes - own } else { slashes };
+                    continue;
+                }
             },
         }
         at += 1;

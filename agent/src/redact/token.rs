@@ -101,10 +101,10 @@ pub(super) fn userinfo(text: &[u8], after: usize) -> Option<(usize, usize)> {
     (colon + 1 < sign).then_some((after + colon + 1, after + sign))
 }
 
-/// True when what begins at `start` is the rest of a password in a URL.
-pub(super) fn is_userinfo(text: &[u8], start: usize) -> bool {
-    let length = run_before(text, start, USERINFO_BYTES_MAX, is_userinfo_part);
-    let (head, part) = text.get(..start).unwrap_or_default().split_at(start - length);
+/// True when what ends at `sign`, an `@`, is the rest of a password in a URL.
+pub(super) fn is_userinfo(text: &[u8], sign: usize) -> bool {
+    let length = run_before(text, sign, USERINFO_BYTES_MAX, is_userinfo_part);
+    let (head, part) = text.get(..sign).unwrap_or_default().split_at(sign - length);
     head.ends_with(b"://") && part.contains(&b':')
 }
 

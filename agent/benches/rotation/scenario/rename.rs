@@ -26,8 +26,7 @@ pub(crate) struct Renames {
     pub(crate) lines_per_second: usize,
     /// Generations that are kept.
     pub(crate) kept: usize,
-    /// The generation that every second file is compressed as. What comes and
-    /// is compressed between two looks of an agent is not seen.
+    /// The generation that every second file is compressed as.
     pub(crate) compressed: usize,
     pub(crate) seed: u64,
 }
@@ -51,7 +50,7 @@ impl Rotated {
         self.writer.append(&path, lines)
     }
 
-    /// As logrotate does with `delaycompress`, or without compression. Who
+    /// As logrotate does, with compression or without. Who
     /// writes has the file open still, and writes a last line to it.
     fn rotate(&mut self, bed: &Bed) -> Result<()> {
         let mut open = self.write(bed, 1)?;
@@ -164,7 +163,7 @@ pub(crate) fn killed(renames: Renames, between: Duration) -> Outcome {
 /// read once it is two seconds old, which is later than the next time down.
 pub(crate) fn down(rounds: usize, seed: u64) -> Outcome {
     let mut bed = Bed::new(seed, None)?;
-    let mut files = rotated(6, 2 * rounds + 2, 2);
+    let mut files = rotated(6, 2 * rounds + 2, 1);
     for round in 0..rounds {
         bed.start()?;
         for file in &mut files {

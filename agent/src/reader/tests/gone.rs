@@ -165,6 +165,74 @@ fn what_came_and_was_compressed_while_nobody_looked_is_read_if_it_is_younger_tha
 }
 
 #[test]
+fn what_came_and_was_compressed_between_two_looks_is_read_once() {
+    for crashes in [false, true] {
+        let mut bed = Bed::new(&["*.log"]);
+        bed.write("a.log", "one\n");
+        bed.settle();
+        let mark = bed.reader().marks.value();
+        bed.compressed("whole", b"two\nthree\n");
+        bed.compressed("a.log.2.gz", b"");
+        let whole = fs::read(bed.path("whole")).expect("read");
+        let write = |bed: &Bed, part: &[u8]| {
+            bed.write("a.log.1.gz", part);
+            let at = UNIX_EPOCH + Duration::from_micros(bed.now.wall.unsigned_abs());
+            let file = File::options().write(true).open(bed.path("a.log.1.gz")).expect("opened");
+            file.set_modified(at).expect("set");
+        };
+        // It may still grow.
+        write(&bed, &whole[..12]);
+        for _ in 0..3 {
+            bed.turn(500, true);
+        }
+        assert_eq!(bed.rows().all(), ["one"]);
+        assert_eq!(bed.reader().marks.value(), mark, "complete up to a time before it");
+        if crashes {
+            bed.crash(0);
+            bed.start();
+        }
+        write(&bed, &whole[12..]);
+        bed.settle();
+        bed.rename("a.log.1.gz", "a.log.3.gz");
+        bed.settle();
+        assert_eq!(sorted(bed.rows().all()), ["one", "three", "two"]);
+        assert_eq!((bed.rows().duplicates, copies(&mut bed)), (0, 0));
+        assert!(bed.reader().marks.value() > mark);
+    }
+}
+
+#[test]
+fn an_archive_that_is_deleted_while_it_waits_is_told_as_lost() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\n");
+    bed.settle();
+    // What they are made of is still there, and is not known either.
+    fs::create_dir(bed.path("a.log.1")).expect("something");
+    bed.compressed("a.log.1.gz", b"two\nthree\n");
+    bed.turn(500, true);
+    fs::remove_file(bed.path("a.log.1.gz")).expect("removed");
+    bed.settle();
+    assert_eq!(bed.rows().all(), ["one"]);
+    let drops = Ingested::drops(&bed.log);
+    let drops: Vec<_> = drops.iter().map(|drop| (drop.range.len(), drop.reason.as_str())).collect();
+    assert_eq!(drops, [(10, "rotated_unread")]);
+}
+
+#[test]
+fn what_was_read_and_is_gone_is_known_when_its_archive_is_seen_a_look_later() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\n");
+    bed.settle();
+    fs::remove_file(bed.path("a.log")).expect("removed");
+    // Nobody holds it open any longer.
+    bed.turn(31_000, true);
+    bed.compressed("a.log.1.gz", b"one\n");
+    bed.settle();
+    assert_eq!((bed.rows().all(), bed.rows().duplicates), (vec!["one".to_owned()], 0));
+    assert_eq!(bed.reader().files.iter().filter(|tail| !tail.archive).count(), 0, "and then forgotten");
+}
+
+#[test]
 fn an_archive_that_is_being_written_is_waited_for() {
     let mut bed = Bed::new(&["*.log"]);
     bed.write("a.log", "one\n");

@@ -19,6 +19,35 @@ fn a_number_becomes_a_string() {
 }
 
 #[test]
+fn a_list_that_does_not_end_is_taken_to_the_end_of_its_string() {
+    for tail in ["\\", "\\\\", "\\'", "x\\\\\\", "[\"\\"] {
+        let mut line = serde_json::json!({ "m": format!("\"token\":[{tail}"), "n": 1 }).to_string();
+        for depth in 0..5 {
+            let changed = text(&all(), &line);
+            serde_json::from_str::<Value>(&changed)
+                .unwrap_or_else(|error| panic!("at depth {depth}: {error}\n{line}\nbecame\n{changed}"));
+            line = serde_json::json!({ "body": line }).to_string();
+        }
+    }
+}
+
+#[test]
+fn a_quote_within_a_string_opens_nothing_beyond_it() {
+    let redactor = redactor(r#"{"rules": [], "keys": ["ssn"]}"#);
+    let line = r#"{"v":["ssn':"],"ssn":"x"}"#;
+    assert_eq!(text(&redactor, line), r#"{"v":["ssn':"],"ssn":"[redacted:keys]"}"#);
+}
+
+#[test]
+fn what_follows_a_mask_in_the_same_value_is_looked_at() {
+    assert_eq!(
+        text(&all(), r#"password="[redacted:email] password=hunter2 x"#),
+        r#"password="[redacted:email] password=[redacted:password] x"#
+    );
+    assert_eq!(text(&all(), "a://a:b@cÀbob@example.org"), "a://a:[redacted:basic]@[redacted:email]");
+}
+
+#[test]
 fn what_overlaps_is_one() {
     let check = |input: &str, expected: &str| assert_eq!(text(&all(), input), expected);
     check("https://bob:hunter2@example.org/", "https://bob:[redacted:basic]@example.org/");
