@@ -24,7 +24,10 @@ impl Running {
     ) -> Result<Self> {
         let address = data.join("run").join(format!("{role}.addr"));
         let _ = fs::remove_file(&address);
-        let child = Command::new(env!("CARGO_BIN_EXE_weir"))
+        // Another build than the one that came with the bench, such as that for nodes.
+        let binary = std::env::var("WEIR_BENCH_BINARY").unwrap_or(env!("CARGO_BIN_EXE_weir").to_owned());
+        let child = Command::new(binary)
+            .env_remove("WEIR_BENCH_BINARY")
             .env_remove("WEIR_BENCH_MB")
             .arg(role)
             .args(["--listen", "127.0.0.1:0", "--data"])

@@ -46,7 +46,8 @@ pub(crate) struct Delivery {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
 
-/// A batch that the log will never take.
+/// A batch that the log will never take, or not before it is opened anew: the
+/// process ends, and whoever watches it starts another.
 #[derive(Debug, Error)]
 #[error("the event log refuses a batch for good, the lane cannot go on")]
 pub(crate) struct Refused(#[source] AppendError);
@@ -88,7 +89,9 @@ impl Delivery {
                     }
                     return Ok(());
                 }
-                Err(error @ AppendError::TooLarge { .. }) => return Err(Refused(error)),
+                Err(error @ (AppendError::TooLarge { .. } | AppendError::Poisoned { .. })) => {
+                    return Err(Refused(error));
+                }
                 Err(error) => error,
             };
             self.measured.failed("append");

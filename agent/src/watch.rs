@@ -18,6 +18,12 @@ use crate::metric::Measured;
 /// otherwise wake the agent for each.
 const GATHER: Duration = Duration::from_millis(5);
 
+/// The same where files were written to and nothing else: the first word of a
+/// quiet file is heard at once, and one that is written to all the time costs a
+/// third of the CPU less than with 5 ms. What comes and goes meanwhile may be
+/// missed, which is why it is no longer.
+const GATHER_WRITES: Duration = Duration::from_millis(40);
+
 type Directories = Arc<Mutex<HashMap<WatchDescriptor, PathBuf>>>;
 
 /// The directories being watched.
@@ -131,18 +137,22 @@ impl Ear {
     /// Rings the bell for what happens, until dropped.
     pub(crate) async fn listen(mut self, bell: &Bell) -> io::Result<()> {
         let mut buffer = vec![0; 16 * 1024];
+        let mut gather = GATHER_WRITES;
         loop {
             let mut ready = self.inotify.readable_mut().await?;
             match ready.get_inner_mut().read_events(&mut buffer) {
                 Ok(events) => {
                     let mut directories = lock(&self.directories);
                     for event in events {
+                        if !EventMask::MODIFY.contains(event.mask) {
+                            gather = GATHER;
+                        }
                         tell(&mut directories, &event.wd, event.mask, event.name, bell);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
-                    tokio::time::sleep(GATHER).await;
+                    tokio::time::sleep(std::mem::replace(&mut gather, GATHER_WRITES)).await;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -1,7 +1,13 @@
 //! Measurements. The figures, their goals and how each is taken live in
 //! `benches/pipeline.rs` and `benches/agent.rs`; this gives them one spelling.
 
+use std::path::PathBuf;
+use std::process::Stdio;
+
 use crate::place;
+
+/// Without a query engine.
+const NODE: [&str; 3] = ["--no-default-features", "--features", "agent"];
 
 /// Hands the arguments on: `agent` for its bench, names of figures, `--json`,
 /// `--list`.
@@ -12,10 +18,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let mut cargo = place::cargo();
     cargo.args(["bench", "--quiet", "--package", "weir"]);
     match arguments {
-        // The build for nodes, without a query engine.
         ["agent", figures @ ..] => cargo
-            .args(["--no-default-features", "--features", "agent", "--bench", "agent", "--"])
-            .args(figures),
+            .args(NODE)
+            .args(["--bench", "agent", "--"])
+            .args(figures)
+            .env("WEIR_BENCH_BINARY", build_for_nodes()?),
         figures => cargo.args(["--bench", "pipeline", "--"]).args(figures),
     };
     match cargo.status() {
@@ -23,6 +30,24 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
         Ok(status) => Err(format!("the measurement failed: {status}")),
         Err(error) => Err(format!("cannot run cargo bench: {error}")),
     }
+}
+
+/// The agent as it is built for nodes: where the program is.
+fn build_for_nodes() -> Result<PathBuf, String> {
+    let built = place::cargo()
+        .args(["build", "--quiet", "--package", "weir", "--profile", "node"])
+        .args(NODE)
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit())
+        .output();
+    let built = built.map_err(|error| format!("cannot run cargo build: {error}"))?;
+    if !built.status.success() {
+        return Err(format!("the build for nodes failed: {}", built.status));
+    }
+    let said = String::from_utf8_lossy(&built.stdout);
+    let program = said.lines().filter_map(|line| line.split_once("\"executable\":\"")?.1.split_once('"'));
+    let program = program.map(|(path, _)| PathBuf::from(path)).next_back();
+    program.ok_or_else(|| "cargo does not say where the program is".to_owned())
 }
 
 fn is_unknown(argument: &str) -> bool {

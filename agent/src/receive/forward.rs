@@ -19,6 +19,9 @@ use crate::send::{APPEND_BYTES, Delivery, Refused};
 /// A lane that sent nothing for this long sends its mark.
 const MARK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A lane that has not begun says nothing: nobody needs to be woken for it.
+const QUIET: Duration = Duration::from_secs(3600);
+
 /// The position is written at most this often: a lag only means that records
 /// are sent again.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -104,9 +107,10 @@ impl Forwarder {
             }
             self.save(&mut saved, SAVE_INTERVAL).await;
             let mut writing = self.writing.clone();
+            let wait = if self.is_live() { MARK_INTERVAL } else { QUIET };
             tokio::select! {
                 // Only for the waiting: what it brings is read again.
-                read = self.read(MARK_INTERVAL, 1) => drop(read?),
+                read = self.read(wait, 1) => drop(read?),
                 _ = writing.changed() => {}
             }
         }

@@ -219,14 +219,12 @@ impl Finder {
             return;
         }
         let (mut card_floor, mut iban_floor) = (0, 0);
-        const STRIDE: usize =
-            if card::DIGITS_MIN < iban::LENGTH_MIN { card::DIGITS_MIN } else { iban::LENGTH_MIN };
         let mut at = STRIDE - 1;
         while let Some(&probe) = text.get(at) {
             look(1);
             if let Some(rule) = card
                 && at >= card_floor
-                && card::is_part(probe)
+                && may_be_long(text, at, probe, card::is_part)
             {
                 card_floor = card::around(text, at, card_floor, |start, end| {
                     // The digits of a hash may look like one.
@@ -237,7 +235,7 @@ impl Finder {
             }
             if let Some(rule) = iban
                 && at >= iban_floor
-                && iban::is_part(probe)
+                && may_be_long(text, at, probe, iban::is_part)
             {
                 iban_floor =
                     iban::around(text, at, iban_floor, |start, end| hits.push(Hit::plain(rule, start, end)));
@@ -326,6 +324,19 @@ impl Finder {
         let is_new = !rest.is_empty() && memchr::memmem::find(value, super::MASK_BEGIN).is_none();
         (is_new && (has_scheme || looks_secret)).then(|| Hit::plain(rule, start, end))
     }
+}
+
+/// The shortest of what probes are made for: one probe each so many bytes
+/// misses none.
+const STRIDE: usize = if card::DIGITS_MIN < iban::LENGTH_MIN { card::DIGITS_MIN } else { iban::LENGTH_MIN };
+
+/// False when certainly no run of [`STRIDE`] such bytes goes through `at`: one
+/// reaches half as far to the left or to the right. Most probes end here.
+fn may_be_long(text: &[u8], at: usize, probe: u8, is_part: impl Fn(u8) -> bool) -> bool {
+    const HALF: usize = STRIDE / 2;
+    let left = || is_part(byte(text, at - HALF)) && is_part(byte(text, at - HALF / 2));
+    let right = || is_part(byte(text, at + HALF)) && is_part(byte(text, at + HALF / 2));
+    is_part(probe) && (right() || left())
 }
 
 /// True for the names of headers with credentials.

@@ -1,9 +1,12 @@
 //! Whole-message compression.
 
+use std::cell::RefCell;
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::DecodeError;
-use crate::limit::BATCH_UNCOMPRESSED_BYTES_MAX;
+use crate::limit::{BATCH_BYTES, BATCH_UNCOMPRESSED_BYTES_MAX};
 
 /// How a message's payload is compressed, named in its header. The
 /// uncompressed size stands in a header of its own, so a reader allocates
@@ -33,11 +36,24 @@ impl Codec {
         }
     }
 
-    pub(crate) fn compress(self, plain: Vec<u8>) -> Vec<u8> {
-        match self {
-            Self::None => plain,
-            Self::Lz4 => lz4_flex::block::compress(&plain),
-        }
+    /// A payload of what `write` appends to an empty vector, and how long that
+    /// was.
+    pub(crate) fn payload(self, write: impl FnOnce(&mut Vec<u8>)) -> (Bytes, usize) {
+        WORKPLACE.with_borrow_mut(|Workplace { plain, block }| {
+            write(plain);
+            let payload = match self {
+                Self::None => Bytes::copy_from_slice(plain),
+                Self::Lz4 => compress(plain, block),
+            };
+            let length = plain.len();
+            plain.clear();
+            for held in [plain, block] {
+                if held.capacity() > KEPT_BYTES {
+                    *held = Vec::new();
+                }
+            }
+            (payload, length)
+        })
     }
 
     /// Undoes [`Self::compress`]. `claimed` is what the header says; it is
@@ -58,6 +74,30 @@ impl Codec {
         }
         Ok(plain)
     }
+}
+
+/// What a payload is made in. A thread that makes one makes many: asking for
+/// the memory anew costs more than framing what goes there.
+#[derive(Default)]
+struct Workplace {
+    plain: Vec<u8>,
+    block: Vec<u8>,
+}
+
+/// More is given back: one line of many megabytes is an exception.
+const KEPT_BYTES: usize = 2 * BATCH_BYTES;
+
+thread_local! {
+    static WORKPLACE: RefCell<Workplace> = RefCell::default();
+}
+
+fn compress(plain: &[u8], block: &mut Vec<u8>) -> Bytes {
+    let bound = lz4_flex::block::get_maximum_output_size(plain.len());
+    if block.len() < bound {
+        block.resize(bound, 0);
+    }
+    let length = lz4_flex::block::compress_into(plain, block).expect("there is room for the worst");
+    Bytes::copy_from_slice(&block[..length])
 }
 
 impl fmt::Display for Codec {

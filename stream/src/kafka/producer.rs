@@ -37,7 +37,7 @@ const PROBE_WAIT: Duration = Duration::from_secs(2);
 /// How long librdkafka is listened to in one go. What it has to say is heard at
 /// once; this is how late the end of a producer is noticed, and how often an
 /// idle process wakes for it.
-const HEAR_WAIT: Duration = Duration::from_secs(1);
+const HEAR_WAIT: Duration = Duration::from_secs(10);
 
 type Client = BaseProducer<Deliveries>;
 

@@ -135,7 +135,7 @@ impl<'a> Steward<'a> {
                 ),
             });
         }
-        match self.settings(&spec.topic).await? {
+        match self.settings(&spec.topic).await {
             Some(settings) => {
                 check(spec, self.config, &|name| settings.get(name).and_then(|entry| entry.value.clone()))
             }
@@ -152,7 +152,7 @@ impl<'a> Steward<'a> {
         let Some(partitions) = self.count(&spec.topic).await? else { return Ok(TopicSeen::default()) };
         let copies = self.producing.copies(&spec.topic).await.map_err(|reason| self.unreachable(reason))?;
         let value = |entry: &ConfigEntry| Some((entry.name.clone(), entry.value.clone()?));
-        let settings = self.settings(&spec.topic).await?;
+        let settings = self.settings(&spec.topic).await;
         let settings: Option<BTreeMap<_, _>> =
             settings.map(|settings| settings.entries.iter().filter_map(value).collect());
         let unfit = settings.as_ref().and_then(|held| {
@@ -235,18 +235,20 @@ impl<'a> Steward<'a> {
     }
 
     /// The topic's settings; none when we may not see them.
-    async fn settings(&self, topic: &Topic) -> Result<Option<ConfigResource>, KafkaError> {
+    async fn settings(&self, topic: &Topic) -> Option<ConfigResource> {
         let specifier = ResourceSpecifier::Topic(topic.as_str());
-        let described = self.admin.describe_configs([&specifier], &options()).await;
-        let described = described.map_err(|error| self.unreachable(self.contact.reason(&error)))?;
-        match described.into_iter().next() {
-            Some(Ok(resource)) => Ok(Some(resource)),
-            Some(Err(code)) => {
-                tracing::warn!(%topic, %code, "the topic's settings cannot be read and are not checked");
-                Ok(None)
-            }
-            None => Ok(None),
-        }
+        let options = AdminOptions::new().request_timeout(Some(METADATA_WAIT));
+        let reason = match self.admin.describe_configs([&specifier], &options).await {
+            Ok(described) => match described.into_iter().next() {
+                Some(Ok(resource)) => return Some(resource),
+                Some(Err(code)) => code.to_string(),
+                None => return None,
+            },
+            // The brokers were within reach a moment ago: they do not answer this.
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(%topic, reason, "the topic's settings cannot be read and are not checked");
+        None
     }
 
     fn unreachable(&self, reason: String) -> KafkaError {

@@ -60,17 +60,7 @@ pub struct LineBatchBuilder {
 
 impl Default for LineBatchBuilder {
     fn default() -> Self {
-        Self {
-            source: Vec::new(),
-            start: Vec::new(),
-            end: Vec::new(),
-            observed: Vec::new(),
-            timestamp: Vec::new(),
-            has_timestamp: Vec::new(),
-            flags: Vec::new(),
-            offsets: vec![0],
-            text: Vec::new(),
-        }
+        Self::with_room(0, 0)
     }
 }
 
@@ -78,6 +68,23 @@ impl LineBatchBuilder {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for so much: the next is mostly like the last.
+    fn with_room(rows: usize, text_bytes: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self {
+            source: Vec::with_capacity(rows),
+            start: Vec::with_capacity(rows),
+            end: Vec::with_capacity(rows),
+            observed: Vec::with_capacity(rows),
+            timestamp: Vec::with_capacity(rows),
+            has_timestamp: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            offsets,
+            text: Vec::with_capacity(text_bytes.min(BATCH_BYTES)),
+        }
     }
 
     /// Adds a line.
@@ -120,12 +127,13 @@ impl LineBatchBuilder {
     /// Closes the batch and leaves the builder empty. A batch without lines is
     /// how an idle lane says its mark.
     pub fn finish(&mut self, header: &BatchHeader, sources: &[Source]) -> EncodedBatch {
-        let lines = std::mem::take(self);
-        let mut plain = Vec::with_capacity(lines.text.len() + lines.rows() * 48 + 2048);
-        sources::write(&mut plain, sources);
-        write_stream(&mut plain, &lines_schema(), &lines.into_batch());
-        let headers = header.to_pairs(Content::Lines, plain.len());
-        let payload = Bytes::from(header.codec.compress(plain));
+        let next = Self::with_room(self.rows(), self.text.len());
+        let lines = std::mem::replace(self, next);
+        let (payload, length) = header.codec.payload(|plain| {
+            sources::write(plain, sources);
+            write_stream(plain, &lines_schema(), &lines.into_batch());
+        });
+        let headers = header.to_pairs(Content::Lines, length);
         EncodedBatch { headers, payload }
     }
 

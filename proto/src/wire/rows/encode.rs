@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_select::concat::concat_batches;
-use bytes::Bytes;
 
 use super::{RowBatch, TableRows, stream_schema};
 use crate::model::Source;
@@ -25,25 +24,25 @@ impl RowBatch {
     /// # Panics
     /// When rows and their places differ in number.
     pub fn encode(header: &BatchHeader, sources: &[Source], tables: &[TableRows]) -> EncodedBatch {
-        let mut plain = Vec::new();
-        sources::write(&mut plain, sources);
-        for table in Table::ALL {
-            let entries: Vec<RecordBatch> =
-                tables.iter().filter(|rows| rows.table == table).map(TableRows::to_stream).collect();
-            let rows = match &entries[..] {
-                [] => continue,
-                [only] => only.clone(),
-                several => {
-                    concat_batches(&stream_schema(table), several).expect("batches of one schema join")
-                }
-            };
-            if rows.num_rows() > 0 {
-                write_stream(&mut plain, &stream_schema(table), &rows);
-            }
-        }
-        let headers = header.to_pairs(Content::Rows, plain.len());
-        let payload = Bytes::from(header.codec.compress(plain));
+        let (payload, length) = header.codec.payload(|plain| write(plain, sources, tables));
+        let headers = header.to_pairs(Content::Rows, length);
         EncodedBatch { headers, payload }
+    }
+}
+
+fn write(plain: &mut Vec<u8>, sources: &[Source], tables: &[TableRows]) {
+    sources::write(plain, sources);
+    for table in Table::ALL {
+        let entries: Vec<RecordBatch> =
+            tables.iter().filter(|rows| rows.table == table).map(TableRows::to_stream).collect();
+        let rows = match &entries[..] {
+            [] => continue,
+            [only] => only.clone(),
+            several => concat_batches(&stream_schema(table), several).expect("batches of one schema join"),
+        };
+        if rows.num_rows() > 0 {
+            write_stream(plain, &stream_schema(table), &rows);
+        }
     }
 }
 
