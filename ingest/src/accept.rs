@@ -167,7 +167,23 @@ impl Intake {
         (accepted, None)
     }
 
+    /// A message over which a fault of ours panics must not end the process: it
+    /// would be met again at once, and for ever. It is put away like one that
+    /// cannot be decoded, and nothing of it was counted as covered.
     fn accept(&mut self, message: &StoredRecord) -> Result<Accepted, DecodeError> {
+        self.ledger.keep();
+        let take = std::panic::AssertUnwindSafe(|| self.take(message));
+        std::panic::catch_unwind(take).unwrap_or_else(|panic| {
+            self.ledger.take_back();
+            self.parser = LineParser::default();
+            let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+            let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            let reason = format!("reading it met a fault of Weir's own: {said}");
+            Err(DecodeError::Malformed { what: "message", reason })
+        })
+    }
+
+    fn take(&mut self, message: &StoredRecord) -> Result<Accepted, DecodeError> {
         let now_micros = self.clock.now_micros();
         let record = &message.record;
         let observed_micros = foreign::observed(record.timestamp_micros, now_micros);

@@ -18,7 +18,7 @@
 //! | object store full or failing | rows stay live, files of the attempt are removed, tried again later |
 //! | catalog failing, nothing changed | the same |
 //! | fenced | somebody else has that partition: its rows are dropped, its reader starts anew, the others are tried again |
-//! | unknown | the catalog is asked how far the partitions are until it answers, then one of the above |
+//! | unknown | the catalog is asked how far the partitions are until it answers, then one of the above; no file is removed |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,6 @@ impl Committer {
                     tracing::warn!(%partition, "somebody else has the partition, its live rows are dropped");
                     self.live.fence(&take, &partition);
                 }
-                self.remove(&files).await;
                 Ok(false)
             }
         }
@@ -141,7 +140,10 @@ impl Committer {
         };
         match self.catalog.publish(&commit).await {
             Ok(_) => Ok(Outcome::Published),
-            Err(CatalogError::Fenced { partition, .. }) => Ok(Outcome::Fenced(vec![partition])),
+            Err(CatalogError::Fenced { partition, .. }) => {
+                self.remove(files).await;
+                Ok(Outcome::Fenced(vec![partition]))
+            }
             Err(error) if error.is_unknown() => {
                 tracing::warn!(
                     error = error_chain(&error),
@@ -190,7 +192,8 @@ impl Committer {
         }
         // All of it or nothing: where another process has gone on from our
         // commit, or committed instead of us, only the epoch could tell; both
-        // are right when the partition starts anew.
+        // are right when the partition starts anew. The files stay: in the
+        // first case the catalog names them.
         if published > 0 && published == take.advances.iter().filter(moves).count() {
             Ok(Outcome::Published)
         } else if published > 0 || !elsewhere.is_empty() {

@@ -13,6 +13,8 @@ use weir_proto::model::{ByteRange, RangeSet, Source, SourceId, drop_reason};
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     covered: HashMap<SourceId, RangeSet>,
+    /// What was changed since the last [`Self::keep`], as it was before.
+    before: Vec<(SourceId, RangeSet)>,
 }
 
 /// What a message brings that is new.
@@ -43,7 +45,7 @@ pub(crate) struct Loss {
 impl Ledger {
     /// Starts from what is stored.
     pub(crate) fn new(stored: BTreeMap<SourceId, RangeSet>) -> Self {
-        Self { covered: stored.into_iter().collect() }
+        Self { covered: stored.into_iter().collect(), before: Vec::new() }
     }
 
     /// Where what is covered of a source ends.
@@ -67,6 +69,18 @@ impl Ledger {
             self.settle(source, index, &mut admission);
         }
         admission
+    }
+
+    /// What was decided so far stands.
+    pub(crate) fn keep(&mut self) {
+        self.before.clear();
+    }
+
+    /// What was decided since the last [`Self::keep`] becomes nothing after all.
+    pub(crate) fn take_back(&mut self) {
+        while let Some((source, covered)) = self.before.pop() {
+            self.covered.insert(source, covered);
+        }
     }
 
     fn judge(&self, source: &Source, index: usize, range: ByteRange, admission: &mut Admission) -> bool {
@@ -95,9 +109,11 @@ impl Ledger {
         let covered = self.covered.entry(source.id).or_default();
         let settled = source.covered;
         for drop in &source.drops {
-            if !covered.contains(drop.range.start) {
-                let (range, count, reason) = (drop.range, drop.count, drop.reason.clone());
-                admission.losses.push(Loss { source: index, range, count, reason });
+            // Of what was told before, or came as rows, how many of the events
+            // counted here it held is not known.
+            for range in uncovered(covered, drop.range) {
+                let count = if range.start == drop.range.start { drop.count } else { 0 };
+                admission.losses.push(Loss { source: index, range, count, reason: drop.reason.clone() });
             }
         }
         if settled.is_empty() || covered_end(covered, settled.start) >= settled.end {
@@ -107,6 +123,7 @@ impl Ledger {
             let reason = drop_reason::HOLE.to_owned();
             admission.losses.push(Loss { source: index, range, count: 0, reason });
         }
+        self.before.push((source.id, covered.clone()));
         covered.insert(settled);
         admission.advanced.push(index);
     }
@@ -117,6 +134,24 @@ fn covered_end(covered: &RangeSet, byte: u64) -> u64 {
     let ranges = covered.ranges();
     let after = ranges.partition_point(|range| range.start <= byte);
     ranges[..after].last().map_or(byte, |range| range.end.max(byte))
+}
+
+/// The parts of `range` that are not covered.
+fn uncovered(covered: &RangeSet, range: ByteRange) -> Vec<ByteRange> {
+    let mut parts = Vec::new();
+    let mut from = range.start;
+    let ranges = covered.ranges();
+    let first = ranges.partition_point(|held| held.end <= range.start);
+    for held in ranges[first..].iter().take_while(|held| held.start < range.end) {
+        if held.start > from {
+            parts.push(ByteRange::new(from, held.start));
+        }
+        from = held.end;
+    }
+    if from < range.end {
+        parts.push(ByteRange::new(from, range.end));
+    }
+    parts
 }
 
 /// The first covered bytes inside `range`.

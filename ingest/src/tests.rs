@@ -138,6 +138,26 @@ async fn an_unknown_outcome_is_found_out() {
 }
 
 #[tokio::test]
+async fn what_was_committed_stays_when_another_went_on_before_that_was_known() {
+    let mut site = Site::new(1).await;
+    site.append(0, message(1, 0, &["a"])).await;
+    let catalog = FaultyCatalog::new(site.catalog.clone()).await;
+    catalog.faults([Fault::UnknownDoneAndOvertaken]);
+    site.config.flush_interval.0 = Duration::from_millis(20);
+    let ingest = site.start_with(catalog, "", Handles::new("overtaken")).await;
+    until("the other's commit stands", async || site.snapshot().await.next_offsets.values().eq(&[2])).await;
+    // The second is the other's: it is read on behind it.
+    site.append(0, message(1, 2, &["b"])).await;
+    site.append(0, message(1, 4, &["c"])).await;
+    until("what follows is stored", async || site.stored().await == ["a", "c"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    let snapshot = site.snapshot().await;
+    let objects: Vec<_> = site.objects.list().await.unwrap().into_iter().map(|entry| entry.path).collect();
+    assert_eq!(snapshot.files.len(), 2);
+    assert!(snapshot.files.iter().all(|file| objects.contains(&file.path)), "{objects:?}");
+}
+
+#[tokio::test]
 async fn a_disk_that_refuses_loses_nothing() {
     let mut site = Site::new(1).await;
     site.config.flush_interval.0 = Duration::from_millis(20);

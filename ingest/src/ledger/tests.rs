@@ -41,6 +41,18 @@ fn a_replay_brings_only_what_is_new() {
 }
 
 #[test]
+fn what_is_taken_back_was_never_there() {
+    let mut ledger = ledger(&[(0, 10)]);
+    admit(&mut ledger, source(10, 20), &[(10, 20)]);
+    ledger.keep();
+    ledger.admit(&[source(20, 25), source(25, 30)], [(0, ByteRange::new(20, 25))].into_iter());
+    ledger.take_back();
+    ledger.take_back();
+    let again = admit(&mut ledger, source(5, 30), &[(10, 20), (20, 25)]);
+    assert_eq!(again.is_new, [false, true]);
+}
+
+#[test]
 fn a_hole_is_named_once() {
     let mut ledger = ledger(&[(0, 10)]);
     let admission = admit(&mut ledger, source(15, 20), &[(15, 20)]);
@@ -64,6 +76,18 @@ fn a_drop_is_told_once() {
     assert_eq!(losses(&first), [(4, 9, 2, "line_too_long")]);
     let replay = admit(&mut ledger, dropping(), &[(0, 4)]);
     assert_eq!(losses(&replay), []);
+}
+
+#[test]
+fn of_a_drop_what_came_before_is_not_told_and_the_rest_is() {
+    let mut ledger = ledger(&[(0, 10), (14, 16)]);
+    let lost = |from| {
+        let drops = vec![Drop { range: ByteRange::new(from, 20), count: 0, reason: "rotated_unread".into() }];
+        Source { drops, ..source(from, 20) }
+    };
+    let admission = admit(&mut ledger, lost(5), &[]);
+    assert_eq!(losses(&admission), [(10, 14, 0, "rotated_unread"), (16, 20, 0, "rotated_unread")]);
+    assert_eq!(losses(&admit(&mut ledger, lost(3), &[])), []);
 }
 
 #[test]

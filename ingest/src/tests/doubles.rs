@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Unreachable,
     /// It is committed and nobody hears of it.
     UnknownDone,
+    /// It is committed, nobody hears of it, and somebody else goes on from it.
+    UnknownDoneAndOvertaken,
     /// It is not committed, and nobody hears of that.
     UnknownNotDone,
     /// Somebody else takes the partitions first, and advances them as far.
@@ -117,6 +119,15 @@ impl Double for FaultyCatalog {
             Some(Fault::Unreachable) => Err(self.unreachable(commit).await),
             Some(Fault::UnknownDone) => {
                 self.inner.publish(commit).await.unwrap();
+                Err(self.unknown(commit).await)
+            }
+            Some(Fault::UnknownDoneAndOvertaken) => {
+                self.inner.publish(commit).await.unwrap();
+                let mut further = commit.clone();
+                for advance in &mut further.advances {
+                    (advance.from, advance.to) = (Some(advance.to), advance.to + 1);
+                }
+                self.overtake(&further).await;
                 Err(self.unknown(commit).await)
             }
             Some(Fault::UnknownNotDone) => Err(self.unknown(commit).await),
