@@ -24,6 +24,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use weir_runtime::failpoint;
 
 use crate::checkpoint::{FileKey, sync_directory};
 use crate::frame::ReadAt;
@@ -110,7 +111,10 @@ impl Keep {
     /// Begins a copy whose reader needs nothing below `from` but the file's
     /// first bytes.
     pub(crate) fn draft(&self, key: FileKey, from: u64) -> io::Result<Draft> {
-        fs::create_dir_all(&self.directory)?;
+        if !self.directory.exists() {
+            fs::create_dir_all(&self.directory)?;
+            sync_directory(&self.directory)?;
+        }
         let path = self.directory.join(format!("{}.new", key.0));
         // It holds the file's bytes as they are, whatever is redacted of them later.
         let mut options = OpenOptions::new();
@@ -136,6 +140,7 @@ impl Keep {
         if !self.held.contains_key(&key) {
             return Ok(());
         }
+        failpoint::reach("agent.keep.unlink.before")?;
         fs::remove_file(self.path(key))?;
         self.held.remove(&key);
         Ok(())

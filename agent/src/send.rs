@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
-use weir_runtime::Clock;
+use weir_runtime::{Clock, failpoint};
 use weir_stream::{Append, AppendError, Offset, Partition, Record};
 
 use crate::bell::Bell;
@@ -64,7 +64,9 @@ impl Sender {
                 bytes += next.settles.bytes;
                 records.push(self.record(next));
             }
+            drop(failpoint::reach("agent.append.before"));
             self.delivery.append(&records).await?;
+            drop(failpoint::reach("agent.append.after"));
             self.bell.acknowledged(records.len());
         }
         Ok(())

@@ -30,6 +30,7 @@ use crate::tap::{Stage, Tap};
 
 use about::About;
 pub(crate) use about::Metadata as MetadataState;
+use weir_runtime::failpoint;
 
 /// The present, on both clocks: the wall's for what is told to others, the
 /// steady one for waiting.
@@ -566,6 +567,7 @@ impl Tail {
         if self.is_excluded() && self.framer.passed().ahead(self.framer.position()).is_none() {
             return self.pass_over(bench, now);
         }
+        failpoint::reach("agent.read.before")?;
         let Some(file) = self.file.take() else { return Ok(Step::Still) };
         let before = self.framer.position();
         let fingerprint = self.fingerprint;

@@ -17,7 +17,7 @@ use weir_proto::model::{ByteRange, LayoutId, Signal, Source, SourceId, TenantId,
 use weir_proto::schema::Table;
 use weir_proto::wire::message::Message;
 use weir_proto::wire::{BatchHeader, header_name};
-use weir_runtime::Clock;
+use weir_runtime::{Clock, failpoint};
 use weir_storage::catalog::Gap;
 use weir_stream::{Partition, StoredRecord};
 
@@ -184,6 +184,7 @@ impl Intake {
     }
 
     fn take(&mut self, message: &StoredRecord) -> Result<Accepted, DecodeError> {
+        drop(failpoint::reach("ingest.decode.before"));
         let now_micros = self.clock.now_micros();
         let record = &message.record;
         let observed_micros = foreign::observed(record.timestamp_micros, now_micros);
@@ -193,6 +194,7 @@ impl Intake {
             Message::Rows(batch) => self.take_rows(message, &batch, now_micros),
             Message::Foreign(decoded) => self.take_foreign(message, decoded, observed_micros, now_micros)?,
         };
+        drop(failpoint::reach("ingest.decode.after"));
         self.metrics.messages.get_or_create(&[("signal", self.signal.as_str())]).inc();
         Ok(accepted)
     }

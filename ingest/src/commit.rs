@@ -24,8 +24,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_proto::schema::Table;
-use weir_runtime::Clock;
 use weir_runtime::telemetry::error_chain;
+use weir_runtime::{Clock, failpoint};
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit, FileEntry, LogPartition};
 use weir_storage::object::Objects;
 use weir_stream::{Offset, Partition, Subscribe, Topic};
@@ -108,6 +108,7 @@ impl Committer {
             Outcome::Published => {
                 self.live.release(&take);
                 self.count(&take, &files);
+                drop(failpoint::reach("ingest.trim.before"));
                 self.trim(&take.advances).await;
                 Ok(true)
             }
@@ -138,7 +139,10 @@ impl Committer {
             lanes: take.lanes.clone(),
             now_micros,
         };
-        match self.catalog.publish(&commit).await {
+        drop(failpoint::reach("ingest.publish.before"));
+        let published = self.catalog.publish(&commit).await;
+        drop(failpoint::reach("ingest.publish.after"));
+        match published {
             Ok(_) => Ok(Outcome::Published),
             Err(CatalogError::Fenced { partition, .. }) => {
                 self.remove(files).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use weir_proto::model::{FileId, TenantId};
 use weir_proto::schema::Table;
+use weir_runtime::failpoint;
 use weir_storage::FileError;
 use weir_storage::catalog::FileEntry;
 use weir_storage::file::{
@@ -58,10 +59,12 @@ async fn put(
     let id = FileId::generate();
     let path = path_of(tenant, table.name(), file.time.min_micros, id);
     let bytes = file.bytes.len() as u64;
+    drop(failpoint::reach("ingest.put.before"));
     objects
         .put_new(&path, file.bytes)
         .await
         .map_err(|source| FlushError::Object { path: path.clone(), source })?;
+    drop(failpoint::reach("ingest.put.after"));
     Ok(FileEntry {
         id,
         tenant: tenant.clone(),

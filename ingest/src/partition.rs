@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use weir_proto::model::{Signal, TenantId};
 use weir_proto::schema::Table;
 use weir_runtime::telemetry::error_chain;
-use weir_runtime::{Handles, TaskError};
+use weir_runtime::{Handles, TaskError, failpoint};
 use weir_storage::catalog::{Catalog, CatalogError, LaneState, LogPartition, TimeRange};
 use weir_stream::{Offset, Partition, Subscribe};
 
@@ -177,6 +177,7 @@ impl Reader {
     /// Stores what is live of the partition, so that the next owner need not
     /// read it again, and gives it back. Its lease is kept meanwhile.
     async fn hand_over(&self, term: &Term) {
+        drop(failpoint::reach("ingest.revoke.before"));
         let extent = Extent::Partition(self.log_partition());
         let mut flush = std::pin::pin!(self.shared.committer.flush(&extent));
         tokio::select! {
@@ -193,6 +194,7 @@ impl Reader {
         }
         self.shared.metrics.handovers.inc();
         self.fine();
+        drop(failpoint::reach("ingest.release.before"));
         match self.shared.catalog.release(&term.lease).await {
             Ok(()) => tracing::info!(partition = %self.partition, "partition handed over"),
             Err(error) => {

@@ -144,10 +144,12 @@ async fn what_was_committed_stays_when_another_went_on_before_that_was_known() {
     let catalog = FaultyCatalog::new(site.catalog.clone()).await;
     catalog.faults([Fault::UnknownDoneAndOvertaken]);
     site.config.flush_interval.0 = Duration::from_millis(20);
-    let ingest = site.start_with(catalog, "", Handles::new("overtaken")).await;
-    until("the other's commit stands", async || site.snapshot().await.next_offsets.values().eq(&[2])).await;
+    let ingest = site.start_with(catalog.clone(), "", Handles::new("overtaken")).await;
+    until("its own commit stands", async || site.snapshot().await.next_offsets.values().eq(&[1])).await;
     // The second is the other's: it is read on behind it.
     site.append(0, message(1, 2, &["b"])).await;
+    catalog.go_on();
+    until("the other's commit stands", async || site.snapshot().await.next_offsets.values().eq(&[2])).await;
     site.append(0, message(1, 4, &["c"])).await;
     until("what follows is stored", async || site.stored().await == ["a", "c"]).await;
     ingest.stop(Duration::from_secs(30)).await;

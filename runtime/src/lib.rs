@@ -5,12 +5,13 @@
 //! [`Metrics`] is what Weir says about itself in numbers, [`telemetry`] in
 //! words. [`config`] reads what was written. [`server`] and [`unix`] speak
 //! HTTP, [`admin`] answers for the process, [`child`] and [`limit`] keep a
-//! second one within bounds.
+//! second one within bounds. [`failpoint`] is where tests make it fail.
 
 pub mod admin;
 pub mod child;
 mod clock;
 pub mod config;
+pub mod failpoint;
 pub mod limit;
 mod metrics;
 mod quantity;

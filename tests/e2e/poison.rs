@@ -60,6 +60,37 @@ fn a_poison_message_goes_to_the_dead_letters_and_the_partition_goes_on() {
 }
 
 #[test]
+fn a_message_over_which_it_panics_is_put_away_and_the_process_goes_on() {
+    let cluster = Cluster::start("panic");
+    cluster.set("WEIR_LOG_PARTITIONS", "1");
+    cluster.set("FAILPOINTS", "ingest.decode.after=panic@4");
+    let ingest = cluster.start_node("ingest", Role::Ingest);
+    let query = cluster.start_node("query", Role::Query);
+    let agent = cluster.start_node("agent", Role::Agent);
+    agent.wait_until_ready();
+    let file = cluster.scratch.input("a.log");
+    let brokers = cluster.kafka.brokers();
+    let mut lines = 0;
+    let letter = eventually("a message is put away", || {
+        append(&file, format!("line {lines}\n"));
+        lines += 1;
+        messages(&brokers, "weir.dead-letter").pop().ok_or_else(|| format!("none after {lines} lines"))
+    });
+    let reason = letter.header("weir-dead-letter-reason").unwrap_or_default().to_owned();
+    assert!(reason.contains("failpoint ingest.decode.after"), "{reason}");
+    append(&file, "the last\n");
+    eventually("what follows is stored", || {
+        match query.try_rows("SELECT count(*) FROM logs WHERE body = 'the last'") {
+            Ok(rows) if rows[0][0] == 1 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    ingest.wait_until_ready();
+    let rows = query.rows("SELECT count(*), count(DISTINCT body) FROM logs");
+    assert_eq!(rows[0][0], rows[0][1], "a line is there twice");
+}
+
+#[test]
 fn an_unknown_version_pauses_its_partition_and_says_so() {
     let cluster = Cluster::start("unknown-version");
     cluster.set("WEIR_LOG_PARTITIONS", "1");

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use weir_runtime::failpoint;
 
 use super::{Changes, Head, Restored, sync_directory};
 use crate::StartError;
@@ -50,8 +51,10 @@ impl Journal {
         for change in changes {
             bytes += write_line(&mut file, &change)?;
         }
+        failpoint::reach("agent.checkpoint.create.sync.before")?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
+        failpoint::reach("agent.checkpoint.create.sync_directory.before")?;
         sync_directory(&path)?;
         Ok(Self { path, file, bytes, bytes_when_new: bytes, broken: false })
     }
@@ -61,6 +64,8 @@ impl Journal {
         let file = OpenOptions::new().append(true).open(&path)?;
         file.set_len(good_bytes)?;
         file.sync_all()?;
+        // An earlier process may have died between putting it in its place and this.
+        sync_directory(&path)?;
         Ok(Self { path, file, bytes: good_bytes, bytes_when_new: good_bytes, broken: false })
     }
 
@@ -77,7 +82,9 @@ impl Journal {
         for change in changes {
             self.bytes += write_line(&mut self.file, &change)?;
         }
+        failpoint::reach("agent.checkpoint.append.sync.before")?;
         self.file.sync_data()?;
+        drop(failpoint::reach("agent.checkpoint.append.sync.after"));
         self.broken = false;
         Ok(())
     }

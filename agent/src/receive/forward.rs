@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
 use weir_proto::model::Signal;
-use weir_runtime::Clock;
+use weir_runtime::{Clock, failpoint};
 use weir_stream::disk::DiskReader;
 use weir_stream::{Offset, Partition, ReadError, ReadLimit, Record, StoredRecord, Subscribe};
 
@@ -154,7 +154,9 @@ impl Forwarder {
             .iter()
             .map(|stored| Record { timestamp_micros: now_micros, ..stored.record.clone() })
             .collect();
+        drop(failpoint::reach("agent.forward.before"));
         self.delivery.append(&sent).await?;
+        drop(failpoint::reach("agent.forward.after"));
         let bytes: usize = records.iter().map(|stored| stored.record.payload.len()).sum();
         self.backlog.shrink(bytes as u64);
         self.received.forwarded(self.signal, records.len() as u64);
@@ -187,6 +189,7 @@ impl Forwarder {
             return;
         }
         saved.from = self.from;
+        drop(failpoint::reach("agent.spool.trim.before"));
         if let Err(error) = self.reader.trim(&self.spool, self.from).await {
             self.delivery.measured.failed("spool");
             tracing::warn!(%error, "the receivers' spool cannot be trimmed, trying again");

@@ -18,7 +18,7 @@ use weir_proto::model::{AgentId, ByteRange, Drop, Source, TenantId, drop_reason}
 use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
-use weir_runtime::Clock;
+use weir_runtime::{Clock, failpoint};
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
 
 use super::lines::Lines;
@@ -142,8 +142,10 @@ impl Writer {
             payload: batch.payload,
         };
         let records = batches.into_iter().map(record).collect();
+        drop(failpoint::reach("agent.spool.append.before"));
         match self.spool.append(&self.partition, records).await {
             Ok(first) if first == self.next => {
+                drop(failpoint::reach("agent.spool.append.after"));
                 self.next = Offset(first.0 + count);
                 self.backlog.grow(bytes as u64);
                 self.trouble.set(None);

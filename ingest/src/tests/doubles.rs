@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit};
@@ -21,7 +21,8 @@ pub(super) enum Fault {
     Unreachable,
     /// It is committed and nobody hears of it.
     UnknownDone,
-    /// It is committed, nobody hears of it, and somebody else goes on from it.
+    /// It is committed, nobody hears of it, and when the test says so somebody
+    /// else goes on from it.
     UnknownDoneAndOvertaken,
     /// It is not committed, and nobody hears of that.
     UnknownNotDone,
@@ -47,6 +48,7 @@ pub(super) struct FaultyCatalog {
     closed: SqliteCatalog,
     faults: Mutex<VecDeque<Fault>>,
     gate: watch::Sender<State>,
+    go_on: Notify,
 }
 
 impl FaultyCatalog {
@@ -54,11 +56,22 @@ impl FaultyCatalog {
         let directory = tempfile::tempdir().unwrap();
         let closed = SqliteCatalog::open(&directory.path().join(Path::new("closed"))).await.unwrap();
         closed.close().await;
-        Arc::new(Self { inner, closed, faults: Mutex::default(), gate: watch::Sender::new(State::Open) })
+        Arc::new(Self {
+            inner,
+            closed,
+            faults: Mutex::default(),
+            gate: watch::Sender::new(State::Open),
+            go_on: Notify::new(),
+        })
     }
 
     pub(super) fn gate(&self) -> watch::Sender<State> {
         self.gate.clone()
+    }
+
+    /// Somebody else goes on.
+    pub(super) fn go_on(&self) {
+        self.go_on.notify_one();
     }
 
     pub(super) fn faults(&self, faults: impl IntoIterator<Item = Fault>) {
@@ -123,6 +136,7 @@ impl Double for FaultyCatalog {
             }
             Some(Fault::UnknownDoneAndOvertaken) => {
                 self.inner.publish(commit).await.unwrap();
+                self.go_on.notified().await;
                 let mut further = commit.clone();
                 for advance in &mut further.advances {
                     (advance.from, advance.to) = (Some(advance.to), advance.to + 1);

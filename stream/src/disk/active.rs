@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use weir_runtime::failpoint;
 
 use super::files::{File, Files, write_all};
 use super::frame;
@@ -61,6 +62,7 @@ impl ActiveSegment {
         let header = segment::header(&place.partition, base);
         write_all(&*file, &mut [IoSlice::new(&header)], 0).map_err(StepError::at("write", &path))?;
         file.sync_all().map_err(StepError::at("sync", &path))?;
+        drop(failpoint::reach("log.segment.sync_directory.before"));
         files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;
         let seed = Seed::new(&place.partition, base);
         Ok(Self { file, path, seed, end: HEADER_BYTES as u64 })
@@ -87,12 +89,17 @@ impl ActiveSegment {
 
     /// Writes behind the durable end.
     pub(super) fn write(&self, frames: &Frames) -> Result<(), StepError> {
+        failpoint::reach("log.write.before")
+            .map_err(|error| StepError::at("write", &self.path)(error.into()))?;
         write_all(&*self.file, &mut frames.parts(), self.end).map_err(StepError::at("write", &self.path))
     }
 
     /// Makes what was written durable.
     pub(super) fn sync(&mut self, written: u64) -> Result<(), StepError> {
-        self.file.sync_data().map_err(StepError::at("sync", &self.path))?;
+        let synced = failpoint::reach("log.sync.before").map_err(Into::into);
+        synced.and_then(|()| self.file.sync_data()).map_err(StepError::at("sync", &self.path))?;
+        // Only to end here: what is durable stays so.
+        drop(failpoint::reach("log.sync.after"));
         self.end += written;
         Ok(())
     }

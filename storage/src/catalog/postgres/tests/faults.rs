@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use futures::future::join;
@@ -75,7 +75,12 @@ struct Believed {
 }
 
 /// Publishes one file after the other, as an ingester does, until told.
-async fn publish(catalog: &PostgresCatalog, lease: &Lease, enough: &AtomicBool) -> Believed {
+async fn publish(
+    catalog: &PostgresCatalog,
+    lease: &Lease,
+    enough: &AtomicBool,
+    count: &AtomicU64,
+) -> Believed {
     let mut believed = Believed::default();
     let mut next = None;
     while !enough.load(Ordering::SeqCst) {
@@ -97,6 +102,7 @@ async fn publish(catalog: &PostgresCatalog, lease: &Lease, enough: &AtomicBool) 
         };
         if is_done {
             believed.files.insert(commit.files[0].id);
+            count.fetch_add(1, Ordering::SeqCst);
             next = Some(commit.advances[0].to);
         }
     }
@@ -119,16 +125,23 @@ async fn killed_around_commits_nothing_is_lost_and_nothing_is_doubled() {
     let (a, b) = (PostgresCatalog::open(&url).await.unwrap(), PostgresCatalog::open(&url).await.unwrap());
     let leases = [lease(&a, 0).await, lease(&b, 1).await];
     let enough = Arc::new(AtomicBool::new(false));
-    let (killed, told) = (server.clone(), Tell(enough.clone()));
+    let count = Arc::new(AtomicU64::new(0));
+    let (killed, told, committed) = (server.clone(), Tell(enough.clone()), count.clone());
     let killer = std::thread::spawn(move || {
         for round in 0..8 {
-            std::thread::sleep(Duration::from_millis(150 + 37 * round));
+            // However busy the machine is, there is something to break.
+            let (begun, before) = (Instant::now(), committed.load(Ordering::SeqCst));
+            while committed.load(Ordering::SeqCst) < before + 10 && begun.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(37 * round));
             killed.kill();
             killed.restart();
         }
         drop(told);
     });
-    let (first, second) = join(publish(&a, &leases[0], &enough), publish(&b, &leases[1], &enough)).await;
+    let (first, second) =
+        join(publish(&a, &leases[0], &enough, &count), publish(&b, &leases[1], &enough, &count)).await;
     killer.join().unwrap();
 
     let believed: BTreeSet<_> = first.files.union(&second.files).copied().collect();
