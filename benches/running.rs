@@ -26,9 +26,12 @@ impl Running {
         let _ = fs::remove_file(&address);
         // Another build than the one that came with the bench, such as that for nodes.
         let binary = std::env::var("WEIR_BENCH_BINARY").unwrap_or(env!("CARGO_BIN_EXE_weir").to_owned());
-        let child = Command::new(binary)
-            .env_remove("WEIR_BENCH_BINARY")
-            .env_remove("WEIR_BENCH_MB")
+        let mut command = Command::new(binary);
+        // The bench's own settings are none of Weir's.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .arg(role)
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -37,7 +40,12 @@ impl Running {
             .env("WEIR_LOG", "warn")
             .stdin(Stdio::null())
             .spawn()?;
-        let address = wait_for(|| Ok(fs::read_to_string(&address).ok().filter(|text| !text.is_empty())))?;
+        let address = wait_for(|| {
+            if let Some(status) = child.try_wait()? {
+                bail!("weir {role} ended with {status}");
+            }
+            Ok(fs::read_to_string(&address).ok().filter(|text| !text.is_empty()))
+        })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { child, client: Client::new(&format!("http://{address}"))?, runtime })
     }

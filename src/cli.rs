@@ -72,6 +72,9 @@ enum Command {
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
     )]
     Dismiss(DismissArgs),
+    /// Check that every stored file is there and whole, as the catalog says.
+    #[command(before_help = "Example:\n  weir check\n  weir check --rows --config /etc/weir/weir.yaml")]
+    Check(CheckArgs),
     /// Check a configuration file without starting anything.
     #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
     Validate {
@@ -335,6 +338,25 @@ pub struct RedactArgs {
     pub rules: Vec<String>,
 }
 
+/// Which catalog and store, and how closely to look.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Read and decode every row, rather than compare names and sizes.
+    #[arg(long)]
+    pub rows: bool,
+    /// Remove objects that no commit names and that are an hour old: they are
+    /// left over from processes that died.
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// The configuration of an ingester or a query service: it names the
+    /// catalog and the object store.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, where they are in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
 /// Which agent, and in which catalog.
 #[derive(Debug, Args)]
 pub struct DismissArgs {
@@ -427,6 +449,7 @@ pub fn main() -> ExitCode {
         Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),
         Command::Sql(args) => command::sql(&args),
         Command::Redact(args) => command::redact(&args),
+        Command::Check(args) => command::check(&args),
         Command::Dismiss(args) => command::dismiss(&args),
         Command::Validate { file } => command::validate(&file),
         Command::Demo(args) => command::demo(&args),

@@ -1,5 +1,6 @@
 //! What each command does. Thin: the work is in the roles.
 
+mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod dismiss;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
+pub use check::check;
 pub use dismiss::dismiss;
 #[cfg(feature = "agent")]
 pub use doctor::doctor;

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
-use crate::harness::{Node, Role, Scratch, append, eventually, seed};
+use crate::harness::{Node, Role, Scratch, append, eventually, seed, weir};
 
 /// Kills of one run; the figure in the README comes from 50.
 fn kills() -> u64 {
@@ -152,6 +152,10 @@ fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     assert!(committed.len() > 2, "the kills fell between no commits: {committed:?}");
     println!("{} kills, {written} lines, {rotations} rotations: 0 lost, 0 duplicated", kills());
     assert!(node.terminate().success());
+    let mut check = weir();
+    let check = check.args(["check", "--rows", "--data"]).arg(scratch.data()).output().expect("weir check");
+    let said = String::from_utf8_lossy(&check.stdout);
+    assert!(check.status.success() && said.contains(" 0 wrong"), "{said}");
 }
 
 #[test]
