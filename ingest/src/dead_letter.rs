@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,7 +67,9 @@ impl KeepError {
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Append { source, .. } => source.is_retryable() || source.is_unknown(),
-            Self::File { .. } | Self::Ending => false,
+            // A full disk, most likely, which somebody will make room on.
+            Self::File { .. } => true,
+            Self::Ending => false,
         }
     }
 }
@@ -102,8 +104,10 @@ impl DeadLetters {
     ) -> Result<String, KeepError> {
         match &self.0 {
             Place::Directory(directory) => {
-                let (directory, partition, message) = (directory.clone(), partition.clone(), message.clone());
-                let work = tokio::task::spawn_blocking(move || keep_file(&directory, &partition, &message));
+                let name = format!("{}-{}-{}.message", partition.topic, partition.index, message.offset);
+                let path = directory.join(name);
+                let record = letter(partition, message, reason, now_micros);
+                let work = tokio::task::spawn_blocking(move || keep_file(path, &record));
                 work.await.map_err(|_| KeepError::Ending)?
             }
             Place::Topic(log, topic) => {
@@ -134,25 +138,23 @@ fn letter(partition: &Partition, message: &StoredRecord, reason: &str, now_micro
 }
 
 /// As `<topic>-<partition>-<offset>.message`: a line of JSON with its headers,
-/// then its payload.
-fn keep_file(directory: &Path, partition: &Partition, message: &StoredRecord) -> Result<String, KeepError> {
-    let name = format!("{}-{}-{}.message", partition.topic, partition.index, message.offset);
-    let path = directory.join(name);
+/// those of a letter after its own, then its payload. A header that is no text
+/// is a list of its bytes.
+fn keep_file(path: PathBuf, record: &Record) -> Result<String, KeepError> {
     let written = || -> io::Result<()> {
         let unfinished = path.with_extension("unfinished");
-        let headers: Vec<(&str, String)> = message
-            .record
-            .headers
-            .iter()
-            .map(|(key, value)| (key.as_str(), String::from_utf8_lossy(value).into_owned()))
-            .collect();
+        let header = |(key, value): &(String, Bytes)| match std::str::from_utf8(value) {
+            Ok(text) => serde_json::json!([key, text]),
+            Err(_) => serde_json::json!([key, value.to_vec()]),
+        };
+        let headers: Vec<_> = record.headers.iter().map(header).collect();
         let mut file = File::create(&unfinished)?;
         serde_json::to_writer(&mut file, &headers)?;
         file.write_all(b"\n")?;
-        file.write_all(&message.record.payload)?;
+        file.write_all(&record.payload)?;
         file.sync_all()?;
         fs::rename(&unfinished, &path)?;
-        File::open(directory)?.sync_all()
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     match written() {
         Ok(()) => Ok(path.display().to_string()),
