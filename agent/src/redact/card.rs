@@ -13,7 +13,7 @@ const DIGITS_MAX: usize = 19;
 const GROUPINGS: [&[usize]; 5] = [&[4, 4, 4, 4], &[4, 6, 5], &[4, 4, 4, 4, 3], &[4, 6, 4], &[4, 4, 5]];
 
 /// Digits, and what stands between their groups.
-pub(super) fn is_part(byte: u8) -> bool {
+pub(super) const fn is_part(byte: u8) -> bool {
     byte.is_ascii_digit() || byte == b' ' || byte == b'-'
 }
 

@@ -218,13 +218,15 @@ impl Finder {
         if card.is_none() && iban.is_none() {
             return;
         }
+        let wanted = u8::from(card.is_some()) * CARD | u8::from(iban.is_some()) * IBAN;
         let (mut card_floor, mut iban_floor) = (0, 0);
         let mut at = STRIDE - 1;
         while let Some(&probe) = text.get(at) {
             look(1);
+            let long = long(text, at, probe) & wanted;
             if let Some(rule) = card
+                && long & CARD > 0
                 && at >= card_floor
-                && may_be_long(text, at, probe, card::is_part)
             {
                 card_floor = card::around(text, at, card_floor, |start, end| {
                     // The digits of a hash may look like one.
@@ -234,8 +236,8 @@ impl Finder {
                 });
             }
             if let Some(rule) = iban
+                && long & IBAN > 0
                 && at >= iban_floor
-                && may_be_long(text, at, probe, iban::is_part)
             {
                 iban_floor =
                     iban::around(text, at, iban_floor, |start, end| hits.push(Hit::plain(rule, start, end)));
@@ -330,13 +332,35 @@ impl Finder {
 /// misses none.
 const STRIDE: usize = if card::DIGITS_MIN < iban::LENGTH_MIN { card::DIGITS_MIN } else { iban::LENGTH_MIN };
 
-/// False when certainly no run of [`STRIDE`] such bytes goes through `at`: one
-/// reaches half as far to the left or to the right. Most probes end here.
-fn may_be_long(text: &[u8], at: usize, probe: u8, is_part: impl Fn(u8) -> bool) -> bool {
-    const HALF: usize = STRIDE / 2;
-    let left = || is_part(byte(text, at - HALF)) && is_part(byte(text, at - HALF / 2));
-    let right = || is_part(byte(text, at + HALF)) && is_part(byte(text, at + HALF / 2));
-    is_part(probe) && (right() || left())
+/// What a byte may be a part of: one bit for a card's number, one for an
+/// account's.
+const CARD: u8 = 1;
+const IBAN: u8 = 2;
+const PARTS: [u8; 256] = {
+    let mut parts = [0; 256];
+    let mut byte = 0_u8;
+    loop {
+        parts[byte as usize] = card::is_part(byte) as u8 * CARD | iban::is_part(byte) as u8 * IBAN;
+        if byte == u8::MAX {
+            break parts;
+        }
+        byte += 1;
+    }
+};
+
+/// Of which numbers a run of [`STRIDE`] bytes may go through `at`: such a run
+/// has all seven bytes up to it, or all seven from it on. Most probes end here,
+/// without a branch.
+fn long(text: &[u8], at: usize, probe: u8) -> u8 {
+    let part = |byte: u8| PARTS.get(usize::from(byte)).copied().unwrap_or(0);
+    let around =
+        text.get(at - STRIDE / 2..=at + STRIDE / 2).and_then(|around| <&[u8; STRIDE]>::try_from(around).ok());
+    match around {
+        Some([a, _, b, _, c, _, at, _, d, _, e, _, f]) => {
+            part(*at) & (part(*a) & part(*b) & part(*c) | part(*d) & part(*e) & part(*f))
+        }
+        None => part(probe),
+    }
 }
 
 /// True for the names of headers with credentials.

@@ -22,7 +22,7 @@ const LENGTHS: [(&[u8; 2], usize); 89] = [
 ];
 
 /// What a number is made of, with what stands between its groups.
-pub(super) fn is_part(byte: u8) -> bool {
+pub(super) const fn is_part(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b' '
 }
 
