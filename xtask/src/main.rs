@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask test`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask test`, `cargo xtask bench`, `cargo xtask oracle`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks on a terminal")]
 
 mod bench;
+mod oracle;
 mod place;
 mod test;
 
@@ -12,7 +13,10 @@ cargo xtask test [--fast]                 check everything; --fast leaves the sl
 cargo xtask reference                     write docs/configuration.md from the code
 cargo xtask bench [NAME]... [--json]      measure; --json prints one object per figure
 cargo xtask bench agent [NAME]...         the same of the agent alone, as built for nodes
-cargo xtask bench --list                  the figures, their units and goals";
+cargo xtask bench --list                  the figures, their units and goals
+cargo xtask oracle --scenario NAME [--seed S] [--faults N] [--json] [--total FILE]
+                                          break a running Weir and count every event; --help says more
+cargo xtask oracle --list                 what can happen to it";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +26,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test::run(test::Extent::Fast),
         ["reference"] => reference(),
         ["bench", rest @ ..] => bench::run(rest),
+        ["oracle", rest @ ..] => oracle::run(rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

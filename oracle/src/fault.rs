@@ -1,0 +1,95 @@
+//! The faults that really happened: what, when, and how soon Weir was live again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::probe::Seen;
+
+/// Longest until something that is written after a fault is to be seen.
+pub(crate) const LIVE: Duration = Duration::from_secs(30);
+
+/// One that is over.
+#[derive(Clone, Debug)]
+struct Fault {
+    kind: String,
+    /// When whoever was killed was started again, or whoever was held let go.
+    over: Instant,
+    /// Commits that were counted until then.
+    commits: u64,
+}
+
+/// All of a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// One is over just now.
+    pub(crate) fn over(&mut self, kind: &str, commits: u64) {
+        self.0.push(Fault { kind: kind.to_owned(), over: Instant::now(), commits });
+    }
+
+    /// How many there were.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// How many there were of each kind.
+    pub(crate) fn kinds(&self) -> BTreeMap<String, u64> {
+        let mut kinds = BTreeMap::new();
+        for fault in &self.0 {
+            *kinds.entry(fault.kind.clone()).or_default() += 1;
+        }
+        kinds
+    }
+
+    /// When the last one was over.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.0.last().map(|fault| fault.over)
+    }
+
+    /// Between how many of them, one after the other, something was committed.
+    pub(crate) fn with_commits_between(&self) -> u64 {
+        let pairs = self.0.iter().zip(self.0.iter().skip(1));
+        pairs.filter(|(one, next)| next.commits > one.commits).count() as u64
+    }
+
+    /// The slowest recovery, and the faults after which there was none.
+    pub(crate) fn recoveries(&self, seen: &Seen) -> (Duration, Vec<String>) {
+        let (mut slowest, mut dead) = (Duration::ZERO, Vec::new());
+        for (number, fault) in self.0.iter().enumerate() {
+            match seen.live_after(fault.over) {
+                Some(took) => {
+                    slowest = slowest.max(took);
+                    if took > LIVE {
+                        dead.push(format!("{} ({number}): live again after {took:.1?}", fault.kind));
+                    }
+                }
+                None => dead.push(format!("{} ({number}): never live again", fault.kind)),
+            }
+        }
+        (slowest, dead)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_without_a_commit_between_them_are_told_apart() {
+        let mut faults = Faults::default();
+        for (kind, commits) in [("kill a", 1), ("kill b", 1), ("kill a", 4), ("kill a", 5)] {
+            faults.over(kind, commits);
+        }
+        assert_eq!((faults.count(), faults.with_commits_between()), (4, 2));
+        assert_eq!(faults.kinds(), [("kill a".to_owned(), 3), ("kill b".to_owned(), 1)].into());
+    }
+
+    #[test]
+    fn a_fault_after_which_nothing_lived_is_named() {
+        let mut faults = Faults::default();
+        faults.over("kill", 0);
+        let (_, dead) = faults.recoveries(&Seen::default());
+        assert_eq!(dead, ["kill (0): never live again"]);
+    }
+}

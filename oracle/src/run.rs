@@ -1,0 +1,322 @@
+//! One run: a Weir under load, faults, and the judgement. The scenario holds the
+//! middle part; what comes before and after is the same for all.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::arguments::Options;
+use crate::cluster::{Cluster, Variable};
+use crate::counters::{self, Board};
+use crate::fault::{Faults, LIVE};
+use crate::judge::{Findings, Judge};
+use crate::ledger::{Book, Ledger, Table};
+use crate::load::Load;
+use crate::mount::Mount;
+use crate::probe::{Observed, Probe, Seen};
+use crate::query::Query;
+use crate::report::{Evidence, Report};
+use crate::scenario::Scenario;
+use crate::worker::Worker;
+
+/// How long the processes may take from their start to the first row.
+const START: Duration = Duration::from_secs(60);
+
+/// How long everything may take to be stored once nothing happens any more.
+const SETTLE: Duration = Duration::from_secs(90);
+
+/// From one fault to the next, where nobody waits for recovery.
+const BREATH_MS: Range<u64> = 300..2000;
+
+/// What a scenario works with.
+pub(crate) struct Run {
+    // The processes go before their disks.
+    pub(crate) cluster: Cluster,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) random: SmallRng,
+    pub(crate) board: Board,
+    pub(crate) options: Options,
+    /// Records that nobody can decode, as they were produced.
+    pub(crate) poisoned: Vec<Vec<u8>>,
+    asked: u64,
+    faults: Faults,
+    seen: Seen,
+    crashes: Vec<String>,
+}
+
+/// Runs a scenario in a directory.
+///
+/// # Errors
+/// It could not be run: nothing is known then.
+pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary: &Path) -> Result<Report> {
+    let begun = Instant::now();
+    let setup = scenario.setup(options);
+    let mut environment: Vec<_> = setup.settings.iter().map(|(name, value)| for_all(name, value)).collect();
+    environment.extend(options.environment.iter().cloned());
+    let board = Board::default();
+    let cluster = Cluster::start(setup.shape, dir, binary, environment, &board)?;
+    let mut run = Run {
+        cluster,
+        mounts: Vec::new(),
+        random: SmallRng::seed_from_u64(options.seed),
+        board: board.clone(),
+        options: options.clone(),
+        poisoned: Vec::new(),
+        asked: options.faults.unwrap_or_else(|| scenario.faults()),
+        faults: Faults::default(),
+        seen: Seen::default(),
+        crashes: Vec::new(),
+    };
+    scenario.prepare(&mut run)?;
+    for name in &setup.nodes {
+        run.cluster.launch(name)?;
+    }
+    for name in &setup.nodes {
+        run.cluster.node(name)?.wait_until_ready()?;
+    }
+    let (ledger, query) = (Ledger::new(options.seed), run.cluster.query()?);
+    let (input, agent, counters) = (run.cluster.input(), run.cluster.agent()?, board.follow());
+    let probe = Probe::start(&ledger, &input, query)?;
+    run.seen = probe.seen().clone();
+    let load = Load::start(setup.plan, options.seed, &ledger, &input, agent, binary)?;
+    run.wait_live(Instant::now(), START).context("nothing is stored, and nothing has happened yet")?;
+
+    let injected = scenario.inject(&mut run);
+    let mut problems: Vec<String> = injected.err().map(|error| format!("{error:#}")).into_iter().collect();
+    let faulty = begun.elapsed();
+    if let Err(error) = run.mend() {
+        problems.push(format!("{error:#}"));
+    }
+    let evidence = run.conclude(scenario, &ledger, load, probe, counters, &mut problems)?;
+    Ok(Report::new(scenario.name(), options.seed, (run.asked, setup.needs), evidence, problems, faulty))
+}
+
+fn for_all(name: &str, value: &str) -> Variable {
+    Variable { nodes: String::new(), name: name.to_owned(), value: value.into() }
+}
+
+impl Run {
+    /// True until as many faults have happened as were asked for.
+    pub(crate) fn is_to_go_on(&self) -> bool {
+        self.faults.count() < self.asked
+    }
+
+    /// A fault is over just now: whoever was killed was started again, whoever was
+    /// held let go.
+    pub(crate) fn over(&mut self, kind: &str) {
+        self.faults.over(kind, self.board.sum(counters::COMMITS));
+    }
+
+    /// `kill -9` of a node; true if it ran.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub(crate) fn kill(&mut self, name: &str) -> Result<bool> {
+        let was_alive = self.cluster.node(name)?.kill();
+        self.board.gone(name);
+        Ok(was_alive)
+    }
+
+    /// Starts a node, and waits for nothing.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn launch(&mut self, name: &str) -> Result<()> {
+        self.cluster.launch(name)
+    }
+
+    /// Sleeps for as long as the seed says.
+    pub(crate) fn sleep_ms(&mut self, range: Range<u64>) {
+        std::thread::sleep(Duration::from_millis(self.random.random_range(range)));
+    }
+
+    /// Half of all faults meet a Weir that has recovered from the last one, half
+    /// meet one that has not.
+    ///
+    /// # Errors
+    /// It did not recover in time.
+    pub(crate) fn sometimes_recover(&mut self) -> Result<()> {
+        if self.random.random_bool(0.5) {
+            self.recover()?;
+        }
+        self.sleep_ms(BREATH_MS);
+        self.mind()
+    }
+
+    /// Waits until something is to be seen that was written after the last fault.
+    ///
+    /// # Errors
+    /// Not in time.
+    pub(crate) fn recover(&mut self) -> Result<()> {
+        let Some(last) = self.faults.last() else { return Ok(()) };
+        self.wait_live(last, LIVE)
+    }
+
+    /// Starts again who ended by itself, as an init system does, and keeps count:
+    /// with a failpoint it was told to, and else it must not.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn mind(&mut self) -> Result<()> {
+        for (name, how) in self.cluster.ended()? {
+            self.crashes.push(format!("{name} ended by itself with {how}"));
+            self.cluster.launch(&name)?;
+        }
+        Ok(())
+    }
+
+    fn wait_live(&mut self, since: Instant, at_most: Duration) -> Result<()> {
+        while self.seen.live_after(since).is_none() {
+            if since.elapsed() > at_most {
+                bail!("nothing that was written in the last {at_most:?} is to be seen");
+            }
+            self.mind()?;
+            std::thread::sleep(Duration::from_millis(30));
+        }
+        Ok(())
+    }
+
+    /// Whatever the scenario left, everybody runs.
+    fn mend(&mut self) -> Result<()> {
+        for name in self.cluster.names("") {
+            self.cluster.node(&name)?.resume();
+            if !self.cluster.node(&name)?.is_started() {
+                self.cluster.launch(&name)?;
+            }
+        }
+        self.recover()
+    }
+
+    /// Ends the load, waits until all of it can be there, and looks.
+    fn conclude(
+        &mut self,
+        scenario: &dyn Scenario,
+        ledger: &Ledger,
+        load: Load,
+        probe: Probe,
+        counters: Worker,
+        problems: &mut Vec<String>,
+    ) -> Result<Evidence> {
+        let rotations = load.rotations();
+        load.finish();
+        let (slowest, dead) = self.faults.recoveries(&self.seen);
+        problems.extend(dead);
+        let observed = probe.finish();
+        let (query, books) = (self.cluster.query()?, ledger.books());
+        let settled = self.settle(query, &books, problems)?;
+        let (losses, poisoned) = losses(query)?;
+        match scenario.judge(self) {
+            Ok(wrong) => problems.extend(wrong),
+            Err(error) => problems.push(format!("{error:#}")),
+        }
+        if poisoned > 0 && self.poisoned.is_empty() {
+            problems.push(format!("{poisoned} records were undecodable, and nobody poisoned anything"));
+        }
+        // The last word of the counters, before their processes end.
+        self.cluster.names("").iter().for_each(|name| self.board.read(name));
+        counters.finish();
+        self.mind()?;
+        for name in self.cluster.names("") {
+            if let Err(error) = self.cluster.node(&name)?.terminate() {
+                problems.push(format!("{error:#}"));
+            }
+        }
+        let crashes = self.crashes.len() as u64;
+        if self.options.environment.is_empty() {
+            problems.append(&mut self.crashes);
+        }
+        let Observed { answers, unanswered, wrong } = observed;
+        problems.extend(wrong.into_iter().take(5).map(|wrong| format!("a wrong answer: {wrong}")));
+        Ok(Evidence {
+            faults: self.faults.clone(),
+            findings: settled,
+            losses,
+            rotations,
+            commits: self.board.sum(counters::COMMITS),
+            duplicates_refused: self.board.sum(counters::DUPLICATES_REFUSED),
+            handovers: self.board.sum(counters::HANDOVERS) + self.board.sum(counters::TERMS_LOST),
+            crashes,
+            slowest,
+            answers,
+            unanswered_questions: unanswered,
+        })
+    }
+
+    /// Waits until an answer says that everything is in it, and judges that one. It
+    /// must be right; what comes later anyway is not lost, and told apart.
+    fn settle(&mut self, query: Query, books: &[Book], problems: &mut Vec<String>) -> Result<Findings> {
+        let (stopped, begun) = (jiff::Timestamp::now().as_microsecond(), Instant::now());
+        loop {
+            self.mind()?;
+            let until = ["logs", "spans"].map(|table| complete_until(query, table));
+            if until.iter().all(|until| until.is_some_and(|until| until >= stopped)) {
+                break;
+            }
+            if begun.elapsed() > SETTLE {
+                let until = until.map(|until| until.map(|until| until - stopped));
+                problems.push(format!(
+                    "{SETTLE:?} after the end no answer is complete: logs and spans until {until:?} us after it"
+                ));
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let first = judged(query, books)?;
+        let mut last = first.clone();
+        while last.lost > 0 && begun.elapsed() < SETTLE {
+            std::thread::sleep(Duration::from_secs(1));
+            last = judged(query, books)?;
+        }
+        if last.lost < first.lost {
+            let late = first.lost - last.lost;
+            problems.push(format!("{late} events were missing in an answer that said that it was complete"));
+        }
+        Ok(last)
+    }
+}
+
+/// Until when an answer over a table is complete, if there is one.
+fn complete_until(query: Query, table: &str) -> Option<i64> {
+    query.ask(&format!("SELECT count(*) FROM {table}")).ok()?.complete_until
+}
+
+/// Every row of every table, held to the books.
+fn judged(query: Query, books: &[Book]) -> Result<Findings> {
+    let mut judge = Judge::new(books);
+    for table in [Table::Lines, Table::Spans] {
+        let of_table = books.iter().filter(|book| book.table == table);
+        let services: BTreeSet<_> = of_table.map(|book| book.service.as_str()).collect();
+        for service in &services {
+            judge.take(service, query.rows(table, service)?);
+        }
+        let name = if table == Table::Lines { "logs" } else { "spans" };
+        let answer = query.ask(&format!("SELECT service_name, count(*) FROM {name} GROUP BY 1"))?;
+        for row in &answer.rows {
+            let [service, count] = row.as_slice() else { bail!("no answer about {name}") };
+            let service = service.as_str().unwrap_or_default();
+            if !services.contains(service) {
+                judge.strangers(service, count.as_u64().unwrap_or(0));
+            }
+        }
+    }
+    Ok(judge.finish())
+}
+
+/// Events that Weir says are lost, and records that it could not decode.
+fn losses(query: Query) -> Result<(u64, u64)> {
+    let (mut losses, mut undecodable) = (0, 0);
+    for row in query.ask("SELECT reason, count FROM weir.gaps")?.rows {
+        // A loss whose events nobody could count is one, at least.
+        let count = row.get(1).and_then(serde_json::Value::as_u64).unwrap_or(0).max(1);
+        match row.first().and_then(serde_json::Value::as_str) {
+            Some("undecodable") => undecodable += count,
+            _ => losses += count,
+        }
+    }
+    Ok((losses, undecodable))
+}

@@ -1,0 +1,84 @@
+//! The disk of `weir all` is full again and again: event log, spools, checkpoint and
+//! catalog. Only the tables' files lie elsewhere.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use rand::Rng;
+
+use super::{Needs, Scenario, Setup};
+use crate::arguments::Options;
+use crate::cluster::Shape;
+use crate::mount::Mount;
+use crate::run::Run;
+
+/// The disk's size.
+const DISK: &str = "256m";
+
+pub(super) struct DiskFull;
+
+impl Scenario for DiskFull {
+    fn name(&self) -> &'static str {
+        "disk-full"
+    }
+
+    fn about(&self) -> &'static str {
+        "the disk of `weir all` is full for seconds, sometimes with a kill -9; needs root, for a tmpfs"
+    }
+
+    fn faults(&self) -> u64 {
+        5
+    }
+
+    fn setup(&self, _options: &Options) -> Setup {
+        let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };
+        Setup { shape: Shape::All, nodes: vec!["all"], needs, ..Setup::default() }
+    }
+
+    fn prepare(&self, run: &mut Run) -> Result<()> {
+        let disk = run.cluster.dir().join("disk");
+        run.mounts.push(Mount::tmpfs(&disk, DISK).context("blocked: this needs a mount")?);
+        run.cluster.add("all")?.keep_data_in(disk.join("data"));
+        Ok(())
+    }
+
+    fn inject(&self, run: &mut Run) -> Result<()> {
+        let ballast = run.cluster.dir().join("disk/ballast");
+        while run.is_to_go_on() {
+            fill(&ballast)?;
+            run.sleep_ms(500..3000);
+            if run.random.random_bool(0.3) {
+                // What it appends meanwhile took what was left.
+                run.kill("all")?;
+                run.sleep_ms(0..200);
+                run.launch("all")?;
+                run.sleep_ms(500..2000);
+            }
+            std::fs::remove_file(&ballast)?;
+            run.over("disk full");
+            run.mind()?;
+            run.sometimes_recover()?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes all there is.
+fn fill(path: &Path) -> Result<()> {
+    let mut file = File::create(path)?;
+    // The last bytes in small pieces: a full disk has no room for a byte.
+    for size in [1 << 20, 4096, 1] {
+        let piece = vec![0; size];
+        loop {
+            match file.write(&piece) {
+                Ok(0) => bail!("a disk that takes nothing"),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::StorageFull => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}

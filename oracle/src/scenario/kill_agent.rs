@@ -1,0 +1,46 @@
+//! The agent is killed while its files are written and rotated: in the middle of
+//! lines, between the first half of a stack trace and its late rest, between what
+//! the event log has and what the checkpoint says.
+
+use anyhow::Result;
+use rand::Rng;
+
+use super::{Needs, Scenario, Setup};
+use crate::arguments::Options;
+use crate::load::Plan;
+use crate::run::Run;
+
+pub(super) struct KillAgent;
+
+impl Scenario for KillAgent {
+    fn name(&self) -> &'static str {
+        "kill-agent"
+    }
+
+    fn about(&self) -> &'static str {
+        "kill -9 of the agent under rotation, in halves of lines and of stack traces"
+    }
+
+    fn setup(&self, _options: &Options) -> Setup {
+        Setup {
+            plan: Plan { containers: 2, rotation: 0.02, ..Plan::default() },
+            needs: Needs { commits: true, rotations: true, cuts: true, resends: true },
+            ..Setup::default()
+        }
+    }
+
+    fn inject(&self, run: &mut Run) -> Result<()> {
+        while run.is_to_go_on() {
+            let was_alive = run.kill("agent")?;
+            // Now and then long enough for files to be rotated that nobody saw.
+            let away = if run.random.random_bool(0.2) { 500..2500 } else { 0..200 };
+            run.sleep_ms(away);
+            run.launch("agent")?;
+            if was_alive {
+                run.over("kill agent");
+            }
+            run.sometimes_recover()?;
+        }
+        Ok(())
+    }
+}
