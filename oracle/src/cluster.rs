@@ -192,11 +192,6 @@ impl Cluster {
         self.dir.join("in")
     }
 
-    /// The binary under test.
-    pub(crate) fn binary(&self) -> &Path {
-        &self.binary
-    }
-
     /// Where is pushed to, whether somebody listens or not.
     ///
     /// # Errors

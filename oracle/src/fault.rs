@@ -53,13 +53,14 @@ impl Faults {
         pairs.filter(|(one, next)| next.commits > one.commits).count() as u64
     }
 
-    /// The slowest recovery, and the faults after which there was none.
-    pub(crate) fn recoveries(&self, seen: &Seen) -> (Duration, Vec<String>) {
-        let (mut slowest, mut dead) = (Duration::ZERO, Vec::new());
+    /// The slowest recovery of each kind, and the faults after which there was none.
+    pub(crate) fn recoveries(&self, seen: &Seen) -> (BTreeMap<String, Duration>, Vec<String>) {
+        let (mut slowest, mut dead) = (BTreeMap::new(), Vec::new());
         for (number, fault) in self.0.iter().enumerate() {
             match seen.live_after(fault.over) {
                 Some(took) => {
-                    slowest = slowest.max(took);
+                    let of_kind = slowest.entry(fault.kind.clone()).or_insert(Duration::ZERO);
+                    *of_kind = took.max(*of_kind);
                     if took > LIVE {
                         dead.push(format!("{} ({number}): live again after {took:.1?}", fault.kind));
                     }

@@ -81,12 +81,6 @@ impl Ledger {
         feed
     }
 
-    /// How many events are owed so far.
-    pub(crate) fn owed(&self) -> u64 {
-        let count = |feed: &Feed| feed.fates().iter().filter(|fate| **fate == Fate::Owed).count() as u64;
-        lock(&self.feeds).values().map(count).sum()
-    }
-
     /// What the judge holds the tables to.
     pub(crate) fn books(&self) -> Vec<Book> {
         lock(&self.feeds).values().map(Feed::book).collect()

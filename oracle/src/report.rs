@@ -1,5 +1,6 @@
 //! What came out, and whether it is good: too few faults are no better than a loss.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ pub(crate) struct Evidence {
     pub(crate) handovers: u64,
     /// Processes that ended by themselves.
     pub(crate) crashes: u64,
-    pub(crate) slowest: Duration,
+    /// The slowest recovery after a fault of each kind.
+    pub(crate) slowest: BTreeMap<String, Duration>,
     pub(crate) answers: u64,
     pub(crate) unanswered_questions: u64,
 }
@@ -74,7 +76,8 @@ impl Report {
 
     /// All of it.
     pub(crate) fn json(&self) -> Value {
-        let Evidence { faults, findings, .. } = &self.evidence;
+        let Evidence { faults, findings, slowest, .. } = &self.evidence;
+        let by_kind: BTreeMap<_, _> = slowest.iter().map(|(kind, took)| (kind, tenths(*took))).collect();
         json!({
             "scenario": self.scenario,
             "seed": self.seed,
@@ -104,11 +107,17 @@ impl Report {
             "crashes": self.evidence.crashes,
             "answers": self.evidence.answers,
             "questions_unanswered": self.evidence.unanswered_questions,
-            "slowest_recovery_s": (self.evidence.slowest.as_secs_f64() * 10.0).round() / 10.0,
+            "slowest_recovery_s": slowest.values().copied().max().map_or(0.0, tenths),
+            "slowest_recovery_s_by_kind": by_kind,
             "seconds": self.faulty.as_secs(),
             "examples": findings.examples,
         })
     }
+}
+
+/// Seconds, to a tenth.
+fn tenths(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10.0).round() / 10.0
 }
 
 /// What breaks a promise.
