@@ -37,7 +37,7 @@ fn pipe(place: &Place, feed: &Feed, random: &mut SmallRng, stop: &Stop) -> bool 
     command.arg("--url").arg(format!("http://{}", place.agent));
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().expect("the binary under test starts");
-    let Some(mut pipe) = child.stdin.take() else { return false };
+    let mut pipe = child.stdin.take().expect("it was asked for");
     let first = feed.issue(0).start;
     let mut is_written = true;
     for _ in 0..random.random_range(20..120) {
