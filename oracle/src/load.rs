@@ -66,6 +66,27 @@ struct Place {
     agent: SocketAddr,
     binary: PathBuf,
     rotations: Arc<AtomicU64>,
+    halves: Halves,
+}
+
+/// Stack traces whose first half is written, and whose rest is still to come: for
+/// whoever wants to strike just then. Cloning shares.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Halves(Arc<AtomicU64>);
+
+impl Halves {
+    /// True while there is one.
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    fn begin(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// The issuers of a run.
@@ -86,10 +107,11 @@ impl Load {
         input: &Path,
         agent: SocketAddr,
         binary: &Path,
+        halves: &Halves,
     ) -> Result<Self> {
         let rotations = Arc::new(AtomicU64::new(0));
-        let (input, binary) = (input.to_owned(), binary.to_owned());
-        let place = Place { seed, input, agent, binary, rotations: rotations.clone() };
+        let (input, binary, halves) = (input.to_owned(), binary.to_owned(), halves.clone());
+        let place = Place { seed, input, agent, binary, rotations: rotations.clone(), halves };
         let mut workers = Vec::new();
         for n in 0..plan.files {
             workers.push(files::start(&place, ledger, n, plan)?);

@@ -16,7 +16,7 @@ use crate::counters::{self, Board};
 use crate::fault::{Faults, LIVE};
 use crate::judge::{Findings, Judge};
 use crate::ledger::{Book, Ledger, Table};
-use crate::load::Load;
+use crate::load::{Halves, Load};
 use crate::mount::Mount;
 use crate::probe::{Observed, Probe, Seen};
 use crate::query::Query;
@@ -41,6 +41,8 @@ pub(crate) struct Run {
     pub(crate) random: SmallRng,
     pub(crate) board: Board,
     pub(crate) options: Options,
+    /// Stack traces that are half written.
+    pub(crate) halves: Halves,
     /// Records that nobody can decode, as they were produced.
     pub(crate) poisoned: Vec<Vec<u8>>,
     asked: u64,
@@ -66,6 +68,7 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
         random: SmallRng::seed_from_u64(options.seed),
         board: board.clone(),
         options: options.clone(),
+        halves: Halves::default(),
         poisoned: Vec::new(),
         asked: options.faults.unwrap_or_else(|| scenario.faults()),
         faults: Faults::default(),
@@ -83,7 +86,7 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
     let (input, agent, counters) = (run.cluster.input(), run.cluster.agent()?, board.follow());
     let probe = Probe::start(&ledger, &input, query)?;
     run.seen = probe.seen().clone();
-    let load = Load::start(setup.plan, options.seed, &ledger, &input, agent, binary)?;
+    let load = Load::start(setup.plan, options.seed, &ledger, &input, agent, binary, &run.halves)?;
     run.wait_live(Instant::now(), START).context("nothing is stored, and nothing has happened yet")?;
 
     let injected = scenario.inject(&mut run);

@@ -7,6 +7,7 @@ mod kill_agent;
 mod kill_all;
 mod kill_broker;
 mod kill_ingest;
+mod kill_node;
 mod ownership_storm;
 mod poison;
 mod zombie;
@@ -24,6 +25,7 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &kill_agent::KillAgent,
     &kill_all::KillAll,
     &kill_broker::KillBroker,
+    &kill_node::KillNode,
     &zombie::Zombie,
     &ownership_storm::OwnershipStorm,
     &broker_away::BrokerAway,

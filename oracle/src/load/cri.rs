@@ -8,7 +8,7 @@ use anyhow::Result;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::{Place, Plan, Rotating, TICK};
+use super::{Halves, Place, Plan, Rotating, TICK};
 use crate::event::{Style, TRACE_LINES};
 use crate::ledger::{Fate, Feed, Ledger, Table};
 use crate::worker::{Stop, Worker};
@@ -21,6 +21,7 @@ struct Container {
     out: Feed,
     error: Feed,
     random: SmallRng,
+    halves: Halves,
 }
 
 pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Result<Worker> {
@@ -28,7 +29,7 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Resul
     let out = ledger.open(&format!("c{n}o"), &service, Table::Lines, Style::Mixed);
     let error = ledger.open(&format!("c{n}e"), &service, Table::Lines, Style::Trace);
     let (file, random) = (Rotating::open(place, &service)?, place.random(&service));
-    let mut container = Container { file, out, error, random };
+    let mut container = Container { file, out, error, random, halves: place.halves.clone() };
     Ok(Worker::start(&service, move |stop| {
         while !stop.wait(TICK) {
             let count = container.random.random_range(1..8);
@@ -68,7 +69,9 @@ impl Container {
         let silent_before = self.random.random_range(0..2 * TRACE_LINES);
         for number in numbers.clone() {
             if number % TRACE_LINES == silent_before {
+                self.halves.begin();
                 stop.wait(Duration::from_millis(self.random.random_range(LATE)));
+                self.halves.end();
             }
             let line = framed("stderr", 'F', &self.error.text(number));
             self.file.write(&line);

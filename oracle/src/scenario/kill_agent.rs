@@ -31,16 +31,32 @@ impl Scenario for KillAgent {
 
     fn inject(&self, run: &mut Run) -> Result<()> {
         while run.is_to_go_on() {
+            let is_half = run.random.random_bool(0.4) && find_half(run);
             let was_alive = run.kill("agent")?;
             // Now and then long enough for files to be rotated that nobody saw.
             let away = if run.random.random_bool(0.2) { 500..2500 } else { 0..200 };
             run.sleep_ms(away);
             run.launch("agent")?;
             if was_alive {
-                run.over("kill agent");
+                run.over(if is_half { "kill agent in half a stack trace" } else { "kill agent" });
             }
             run.sometimes_recover()?;
         }
         Ok(())
     }
+}
+
+/// Waits for a stack trace whose first half has been sent for lack of the rest; true
+/// if there is one. A silence may end before it was long enough: the next may not.
+fn find_half(run: &mut Run) -> bool {
+    for _ in 0..20 {
+        if run.halves.is_any() {
+            run.sleep_ms(160..260);
+            if run.halves.is_any() {
+                return true;
+            }
+        }
+        run.sleep_ms(5..20);
+    }
+    false
 }
