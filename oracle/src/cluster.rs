@@ -150,6 +150,11 @@ impl Cluster {
         Ok(ended)
     }
 
+    /// Lines of the nodes' standard error that begin so, over all their lives.
+    pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
+        self.nodes.values().flat_map(|node| node.said(beginning)).collect()
+    }
+
     /// The real Kafka.
     ///
     /// # Errors

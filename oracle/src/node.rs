@@ -192,6 +192,13 @@ impl Node {
         lines.get(lines.len().saturating_sub(5)..).unwrap_or_default().join(" | ")
     }
 
+    /// Lines of its standard error that begin so.
+    pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
+        let said = fs::read(&self.stderr).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        said.lines().filter(|line| line.starts_with(beginning)).map(str::to_owned).collect()
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
             // Who has ended meanwhile is found by `ended`.

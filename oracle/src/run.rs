@@ -113,6 +113,9 @@ impl Run {
     /// held let go.
     pub(crate) fn over(&mut self, kind: &str) {
         self.faults.over(kind, self.board.sum(counters::COMMITS));
+        if self.faults.count().is_multiple_of(10) {
+            eprintln!("{} of {} faults", self.faults.count(), self.asked);
+        }
     }
 
     /// `kill -9` of a node; true if it ran.

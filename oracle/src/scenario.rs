@@ -3,6 +3,7 @@
 
 mod broker_away;
 mod disk_full;
+mod failpoints;
 mod kill_agent;
 mod kill_all;
 mod kill_broker;
@@ -31,6 +32,7 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &broker_away::BrokerAway,
     &poison::Poison,
     &disk_full::DiskFull,
+    &failpoints::Failpoints,
 ];
 
 /// What happens to a running Weir, and what must have happened for its verdict to
