@@ -54,11 +54,14 @@ impl Faults {
     }
 
     /// The slowest recovery of each kind, and the faults after which there was none.
+    /// Where one came before Weir had recovered from another, both are recovered from
+    /// when the first is, and the time is counted from the last of them.
     pub(crate) fn recoveries(&self, seen: &Seen) -> (BTreeMap<String, Duration>, Vec<String>) {
         let (mut slowest, mut dead) = (BTreeMap::new(), Vec::new());
         for (number, fault) in self.0.iter().enumerate() {
             match seen.live_after(fault.over) {
                 Some(took) => {
+                    let took = self.since_last(fault.over + took);
                     let of_kind = slowest.entry(fault.kind.clone()).or_insert(Duration::ZERO);
                     *of_kind = took.max(*of_kind);
                     if took > LIVE {
@@ -69,6 +72,12 @@ impl Faults {
             }
         }
         (slowest, dead)
+    }
+
+    /// How long before a moment the last fault was over.
+    fn since_last(&self, moment: Instant) -> Duration {
+        let before = self.0.iter().rev().find(|fault| fault.over <= moment);
+        before.map_or(Duration::ZERO, |fault| moment.saturating_duration_since(fault.over))
     }
 }
 
@@ -84,6 +93,22 @@ mod tests {
         }
         assert_eq!((faults.count(), faults.with_commits_between()), (4, 2));
         assert_eq!(faults.kinds(), [("kill a".to_owned(), 3), ("kill b".to_owned(), 1)].into());
+    }
+
+    #[test]
+    fn the_time_of_recovery_is_counted_from_the_last_fault_before_it() {
+        let start = Instant::now();
+        let fault =
+            |seconds| Fault { kind: "kill".into(), over: start + Duration::from_secs(seconds), commits: 0 };
+        let faults = Faults([10, 20, 50].map(fault).to_vec());
+        let check = |moment: u64, since: u64| {
+            let found = faults.since_last(start + Duration::from_secs(moment));
+            assert_eq!(found, Duration::from_secs(since), "{moment}");
+        };
+        check(15, 5);
+        check(49, 29);
+        check(50, 0);
+        check(90, 40);
     }
 
     #[test]

@@ -30,6 +30,9 @@ const START: Duration = Duration::from_secs(60);
 /// How long everything may take to be stored once nothing happens any more.
 const SETTLE: Duration = Duration::from_secs(90);
 
+/// What Weir tells of itself among the rows: which lines it left out, and why.
+const OWN: &str = "weir-agent";
+
 /// From one fault to the next, where nobody waits for recovery.
 const BREATH_MS: Range<u64> = 300..2000;
 
@@ -305,7 +308,7 @@ fn judged(query: Query, books: &[Book]) -> Result<Findings> {
         for row in &answer.rows {
             let [service, count] = row.as_slice() else { bail!("no answer about {name}") };
             let service = service.as_str().unwrap_or_default();
-            if !services.contains(service) {
+            if !services.contains(service) && service != OWN {
                 judge.strangers(service, count.as_u64().unwrap_or(0));
             }
         }
