@@ -18,7 +18,10 @@ use crate::query::Query;
 use crate::watch::Watch;
 
 /// Partitions of each topic, so that several ingesters share them.
-const PARTITIONS: &str = "4";
+pub(crate) const PARTITIONS: u64 = 4;
+
+/// Topics that ingesters read: lines, spans, metrics.
+pub(crate) const TOPICS: u64 = 3;
 
 /// How Weir is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl Cluster {
         let mut node = Node::new(name, &self.dir, &self.watch)?;
         if let Some(kafka) = &self.kafka {
             node.set("WEIR_LOG_KAFKA_BROKERS", kafka.brokers());
-            node.set("WEIR_LOG_PARTITIONS", PARTITIONS);
+            node.set("WEIR_LOG_PARTITIONS", PARTITIONS.to_string());
         }
         if let Some(postgres) = &self.postgres {
             node.set("WEIR_CATALOG", postgres.url());

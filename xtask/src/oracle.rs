@@ -9,8 +9,8 @@ use crate::place;
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     let binary = match std::env::var_os("WEIR_ORACLE_BINARY") {
         Some(binary) => binary.into(),
-        None if arguments.contains(&"--list") => std::path::PathBuf::new(),
-        None => build()?,
+        None if arguments.contains(&"--scenario") => build()?,
+        None => std::path::PathBuf::new(),
     };
     let mut cargo = place::cargo();
     cargo.args(["run", "--quiet", "--package", "weir-oracle", "--"]).args(arguments);
