@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::sql::Dialect;
@@ -242,6 +242,10 @@ async fn connect(path: &Path, options: SqliteConnectOptions, count: u32) -> Resu
         .max_connections(count)
         .idle_timeout(None)
         .max_lifetime(None)
+        // On a full disk SQLite rolls back by itself. The rollback that follows
+        // then fails, and the connection would be taken to be in a transaction
+        // for ever.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
         .connect_with(options)
         .await
         .map_err(|error| open_error(path, error))

@@ -99,6 +99,21 @@ async fn sqlite_keeps_every_promise_of_a_catalog() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_sqlite_rolled_back_by_itself_holds_up_nobody() {
+    let store = File::new();
+    let catalog = SqliteCatalog::open(&store.path()).await.unwrap();
+    // As it does when the disk is full.
+    let mut transaction = catalog.begin().await.unwrap();
+    sqlx::query("ROLLBACK").execute(&mut *transaction).await.unwrap();
+    drop(transaction);
+    for _ in 0..2 {
+        let commit = catalog.publish(&flush(&catalog, None, 1).await).await;
+        assert!(matches!(commit, Ok(_) | Err(CatalogError::Fenced { .. })), "{commit:?}");
+    }
+    assert_eq!(catalog.progress(&partition()).await.unwrap().next_offset, Some(1));
+}
+
+#[tokio::test]
 async fn a_second_process_reads_while_the_first_writes() {
     let store = File::new();
     let missing = SqliteCatalog::open_read_only(&store.path()).await;
