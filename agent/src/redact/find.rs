@@ -218,7 +218,7 @@ impl Finder {
         if card.is_none() && iban.is_none() {
             return;
         }
-        let wanted = u8::from(card.is_some()) * CARD | u8::from(iban.is_some()) * IBAN;
+        let wanted = (u8::from(card.is_some()) * CARD) | (u8::from(iban.is_some()) * IBAN);
         let (mut card_floor, mut iban_floor) = (0, 0);
         let mut at = STRIDE - 1;
         while let Some(&probe) = text.get(at) {
@@ -340,7 +340,7 @@ const PARTS: [u8; 256] = {
     let mut parts = [0; 256];
     let mut byte = 0_u8;
     loop {
-        parts[byte as usize] = card::is_part(byte) as u8 * CARD | iban::is_part(byte) as u8 * IBAN;
+        parts[byte as usize] = (card::is_part(byte) as u8 * CARD) | (iban::is_part(byte) as u8 * IBAN);
         if byte == u8::MAX {
             break parts;
         }
@@ -357,7 +357,7 @@ fn long(text: &[u8], at: usize, probe: u8) -> u8 {
         text.get(at - STRIDE / 2..=at + STRIDE / 2).and_then(|around| <&[u8; STRIDE]>::try_from(around).ok());
     match around {
         Some([a, _, b, _, c, _, at, _, d, _, e, _, f]) => {
-            part(*at) & (part(*a) & part(*b) & part(*c) | part(*d) & part(*e) & part(*f))
+            part(*at) & ((part(*a) & part(*b) & part(*c)) | (part(*d) & part(*e) & part(*f)))
         }
         None => part(probe),
     }
