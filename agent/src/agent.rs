@@ -21,6 +21,7 @@ use crate::kube::{self, Configured, Pods};
 use crate::lane::Closed;
 use crate::limit::Limiter;
 use crate::metric::Measured;
+use crate::parsers::Parsers;
 use crate::reader::{Change, Reader};
 use crate::receive::{Receivers, Surroundings};
 use crate::redact::Redaction;
@@ -120,7 +121,8 @@ pub async fn start(
             (None, None)
         }
     };
-    let origin = Origin::here(config.cluster.clone(), config.node.clone());
+    let mut origin = Origin::here(config.cluster.clone(), config.node.clone());
+    origin.parsers = Parsers::new(&config.parsers)?;
     let tasks = Tasks::new("agent", handles.shutdown.clone());
     let receivers = Receivers::start(Surroundings {
         config: &config.receive,

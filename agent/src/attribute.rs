@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::frame::Stream;
+use crate::parsers::Parsers;
 
 /// The attributes that every source of an agent has.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,8 @@ pub(crate) struct Origin {
     pub(crate) cluster: Option<String>,
     /// `k8s.node.name`.
     pub(crate) node: Option<String>,
+    /// How their lines are parsed.
+    pub(crate) parsers: Parsers,
 }
 
 /// Whose log a file is, by its path.
@@ -55,7 +58,7 @@ impl Origin {
     pub(crate) fn here(cluster: Option<String>, node: Option<String>) -> Self {
         let own = || fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned());
         let host = node.clone().or_else(own).filter(|name| !name.is_empty());
-        Self { host, cluster, node }
+        Self { host, cluster, node, parsers: Parsers::default() }
     }
 
     /// The resource attributes of one stream of the file at `path`, sorted.

@@ -1,5 +1,6 @@
 //! What an agent is told.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::find::Patterns;
 use crate::join::Multiline;
 use crate::kube::KubernetesConfig;
 use crate::limit::LimitsConfig;
+use crate::parsers::Parsers;
 use crate::receive::ReceiveConfig;
 use crate::redact::{RedactConfig, Redaction};
 
@@ -50,6 +52,12 @@ pub struct Config {
     /// An event that might have more lines is sent after it did not grow for
     /// this long.
     pub multiline_timeout: HumanDuration,
+    /// How the lines of some files are parsed, where recognising them line by
+    /// line is not wanted: a list of globs and parsers, for example
+    /// `{ "/var/log/nginx/*.log": nginx }`. Parsers are `json`, `logfmt`,
+    /// `klog`, `nginx`, `apache`, `envoy`, `istio`, `plain` and `auto`. Where
+    /// several globs fit, the longest counts. A pod's annotation goes before.
+    pub parsers: BTreeMap<String, String>,
     /// A batch that is not full is sent after this long.
     pub batch_delay: HumanDuration,
     /// How often the directories are walked for new, renamed and deleted
@@ -98,12 +106,14 @@ impl Config {
     /// Says which pattern cannot be understood, if one cannot.
     ///
     /// # Errors
-    /// [`StartError::Glob`], [`StartError::Pattern`], [`StartError::Limits`],
-    /// [`StartError::Kubernetes`] or [`StartError::Redact`].
+    /// [`StartError::Glob`], [`StartError::Pattern`], [`StartError::Parser`],
+    /// [`StartError::Limits`], [`StartError::Kubernetes`] or
+    /// [`StartError::Redact`].
     pub fn validate(&self) -> Result<(), StartError> {
         self.limits.validate()?;
         self.kubernetes.validate()?;
         Redaction::check(&self.redact)?;
+        Parsers::new(&self.parsers)?;
         Patterns::new(&self.tail, &self.roots, Path::new("")).map(drop)
     }
 }
@@ -119,6 +129,7 @@ impl Default for Config {
             line_timeout: HumanDuration(Duration::from_secs(1)),
             multiline: Multiline::Auto,
             multiline_timeout: HumanDuration(Duration::from_millis(300)),
+            parsers: BTreeMap::new(),
             batch_delay: HumanDuration(Duration::from_millis(100)),
             scan_interval: HumanDuration(Duration::from_secs(1)),
             keep_bytes: ByteSize::mib(1024),

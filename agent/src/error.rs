@@ -28,6 +28,14 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// What is said of a file's parser makes no sense.
+    #[error("agent.parsers: {pattern:?}: {reason}")]
+    Parser {
+        /// The glob, as it was written.
+        pattern: String,
+        /// What is wrong with it, and what to write.
+        reason: String,
+    },
     /// A limit makes no sense.
     #[error("{key}: {reason}")]
     Limits {

@@ -106,9 +106,9 @@ impl Lane {
         file: FileKey,
         id: SourceId,
         resource: Vec<(String, String)>,
+        treatment: Treatment,
         acknowledged: u64,
     ) -> SourceKey {
-        let treatment = Treatment { parser: "auto", min_severity: None };
         let state = State { file, id, resource, treatment, acknowledged, settled: acknowledged, slot: None };
         let key = self.free.pop().unwrap_or(self.sources.len());
         if key == self.sources.len() {

@@ -33,6 +33,7 @@ mod lane;
 mod limit;
 mod mark;
 mod metric;
+mod parsers;
 mod pipe;
 mod reader;
 mod receive;

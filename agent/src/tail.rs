@@ -20,7 +20,7 @@ use crate::descriptor::Descriptor;
 use crate::frame::{CutKind, Format, Frame, Framer, Sink, Stream};
 use crate::identity::{Ending, Endings, Fingerprint, Guarded, Identity, is_another};
 use crate::join::{Joiner, Modes, Multiline};
-use crate::lane::{Lane, SourceKey};
+use crate::lane::{Lane, SourceKey, Treatment};
 use crate::limit::{Gate, Judgement, Limiter, Subject};
 use crate::metric::Measured;
 use crate::reader::Urgency;
@@ -232,7 +232,9 @@ impl Tail {
         let mut sources = [None; 3];
         for held in &entry.streams {
             let resource = origin.resource(&path, held.stream);
-            sources[held.stream.index()] = Some(lane.add(entry.key, held.id, resource, held.acknowledged));
+            let treatment = Treatment { parser: origin.parsers.of(&path), min_severity: None };
+            let source = lane.add(entry.key, held.id, resource, treatment, held.acknowledged);
+            sources[held.stream.index()] = Some(source);
         }
         let length_min = settled.iter().map(|&(_, end)| end).max().unwrap_or(0);
         let (between, inside) = entry.cuts.into_iter().partition(|cut| cut.kind == CutKind::Event);
@@ -359,7 +361,9 @@ impl Tail {
     pub(crate) fn continuing(mut self, settled: &Settled, lane: &mut Lane, origin: &Origin) -> Self {
         for &(stream, _) in &settled.streams {
             let resource = self.about.resource(origin, &self.path, stream);
-            self.sources[stream.index()] = Some(lane.add(self.key, SourceId::generate(), resource, 0));
+            let treatment = self.about.treatment(origin, &self.path);
+            let source = lane.add(self.key, SourceId::generate(), resource, treatment, 0);
+            self.sources[stream.index()] = Some(source);
         }
         self.framer = Framer::resume(settled.format, &settled.streams, Vec::new());
         self.joiner = Joiner::resume(Modes::one(self.multiline), &settled.streams, Vec::new());
@@ -774,8 +778,8 @@ impl TailSink<'_> {
             return source;
         }
         let resource = self.about.resource(self.origin, self.path, stream);
-        let source = self.lane.add(self.key, SourceId::generate(), resource.clone(), 0);
-        self.lane.describe(source, resource, self.about.treatment());
+        let treatment = self.about.treatment(self.origin, self.path);
+        let source = self.lane.add(self.key, SourceId::generate(), resource, treatment, 0);
         self.sources[stream.index()] = Some(source);
         self.drew = true;
         source

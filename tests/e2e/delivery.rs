@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::harness::{Node, Scratch, append, eventually};
+use crate::harness::{Node, Role, Scratch, append, eventually};
 
 #[test]
 fn plain_lines_arrive_in_order_with_their_file_named() {
@@ -275,4 +275,20 @@ fn rows_are_the_same_live_flushed_and_after_a_restart() {
     });
     assert_eq!(live, flushed);
     assert_eq!(node.number("SELECT count(*) FROM weir.files"), 1);
+}
+
+#[test]
+fn a_parser_that_is_named_for_a_file_is_used() {
+    let scratch = Scratch::new("parsers");
+    let plain = scratch.input("plain.log");
+    for file in [&plain, &scratch.input("other.log")] {
+        append(file, "{\"msg\":\"hello\"}\n");
+    }
+    let node = Node::start_with(&scratch, Role::All, |command| {
+        command.env("WEIR_AGENT_PARSERS", format!("{{\"{}\": plain}}", plain.display()));
+    });
+    node.wait_for_rows(2);
+    let rows = node.rows("SELECT body FROM logs ORDER BY body");
+    assert_eq!(rows, [[json!("hello")], [json!("{\"msg\":\"hello\"}")]]);
+    assert!(node.terminate().success());
 }

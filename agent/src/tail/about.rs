@@ -90,8 +90,9 @@ impl About {
     }
 
     /// How whoever reads the batches shall treat the lines.
-    pub(super) fn treatment(&self) -> Treatment {
-        Treatment { parser: self.applied.parser.unwrap_or("auto"), min_severity: self.applied.min_severity }
+    pub(super) fn treatment(&self, origin: &Origin, path: &Path) -> Treatment {
+        let parser = self.applied.parser.unwrap_or_else(|| origin.parsers.of(path));
+        Treatment { parser, min_severity: self.applied.min_severity }
     }
 
     /// Whether the pod is known, in a word.
@@ -224,7 +225,7 @@ impl Tail {
 
     fn describe(&self, source: SourceKey, stream: Stream, lane: &mut Lane, origin: &Origin) {
         let resource = self.about.resource(origin, &self.path, stream);
-        lane.describe(source, resource, self.about.treatment());
+        lane.describe(source, resource, self.about.treatment(origin, &self.path));
     }
 
     /// Counts as read what is there.
