@@ -53,6 +53,27 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir").build()?.block_on(future)
 }
 
+/// The configuration of a command that needs a catalog, which must be there:
+/// opening it would create one.
+#[cfg(any(feature = "ingest", feature = "query"))]
+fn config_with_catalog(
+    file: Option<&std::path::Path>,
+    data: Option<&std::path::Path>,
+) -> Result<crate::config::Config> {
+    let mut config = crate::config::Config::read(file)?;
+    if let Some(data) = data {
+        data.clone_into(&mut config.data);
+    }
+    config.check()?;
+    if config.catalog.is_empty() && !config.paths().catalog().exists() {
+        anyhow::bail!(
+            "there is no catalog at {}: name it with --config or --data",
+            config.paths().catalog().display()
+        );
+    }
+    Ok(config)
+}
+
 /// This build has no agent.
 #[cfg(not(feature = "agent"))]
 pub fn doctor(_: &crate::cli::DoctorArgs) -> Result<ExitCode> {

@@ -20,7 +20,7 @@ const GATHER: Duration = Duration::from_millis(5);
 
 /// The same where files were written to and nothing else: the first word of a
 /// quiet file is heard at once, and one that is written to all the time costs a
-/// third of the CPU less than with 5 ms. What comes and goes meanwhile may be
+/// quarter of the CPU less than with 5 ms. What comes and goes meanwhile may be
 /// missed, which is why it is no longer.
 const GATHER_WRITES: Duration = Duration::from_millis(40);
 

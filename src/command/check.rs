@@ -11,24 +11,12 @@ use crate::cli::CheckArgs;
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {
     use std::io::Write;
 
-    use anyhow::bail;
     use weir_runtime::Clock;
     use weir_storage::check::{self, Depth, Found};
 
-    use crate::config::Config;
     use crate::role::stores;
 
-    let mut config = Config::read(args.config.as_deref())?;
-    if let Some(data) = &args.data {
-        config.data.clone_from(data);
-    }
-    config.check()?;
-    if config.catalog.is_empty() && !config.paths().catalog().exists() {
-        bail!(
-            "there is no catalog at {}: name it with --config or --data",
-            config.paths().catalog().display()
-        );
-    }
+    let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
     let depth = if args.rows { Depth::Rows } else { Depth::Sizes };
     let now_micros = Clock::system().now_micros();
     let (found, removed): (Found, Option<u64>) = super::block_on(async {

@@ -15,22 +15,10 @@ pub fn dismiss(args: &DismissArgs) -> Result<ExitCode> {
     use anyhow::{Context, bail};
     use weir_proto::model::AgentId;
 
-    use crate::config::Config;
-
     let agent: AgentId = args.agent.parse().with_context(|| {
         format!("{:?} is no agent: take the one in `weir sql \"SELECT * FROM weir.lanes\"`", args.agent)
     })?;
-    let mut config = Config::read(args.config.as_deref())?;
-    if let Some(data) = &args.data {
-        config.data.clone_from(data);
-    }
-    config.check()?;
-    if config.catalog.is_empty() && !config.paths().catalog().exists() {
-        bail!(
-            "there is no catalog at {}: name it with --config or --data",
-            config.paths().catalog().display()
-        );
-    }
+    let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
     let dismissed = super::block_on(async {
         let catalog = crate::role::stores::catalog(&config).await?;
         Ok(catalog.dismiss(agent).await?)
