@@ -46,10 +46,10 @@ pub(crate) struct Delivery {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trouble(Arc<Mutex<Option<String>>>);
 
-/// A batch that the log will never take, or not before it is opened anew: the
-/// process ends, and whoever watches it starts another.
+/// A log that takes nothing before it is opened anew: the process ends, and
+/// whoever watches it starts another.
 #[derive(Debug, Error)]
-#[error("the event log refuses a batch for good, the lane cannot go on")]
+#[error("the event log refuses batches until it is opened anew, the lane cannot go on")]
 pub(crate) struct Refused(#[source] AppendError);
 
 impl Sender {
@@ -91,15 +91,21 @@ impl Delivery {
                     }
                     return Ok(());
                 }
-                Err(error @ (AppendError::TooLarge { .. } | AppendError::Poisoned { .. })) => {
-                    return Err(Refused(error));
-                }
+                Err(error @ AppendError::Poisoned { .. }) => return Err(Refused(error)),
                 Err(error) => error,
+            };
+            // Ending would not help: the next process met the same batch. The lane
+            // waits, and says why, until an operator has raised the limit.
+            let advice = match error {
+                AppendError::TooLarge { .. } => {
+                    "; raise the topic's max.message.bytes, and log.kafka.message_bytes if it is that"
+                }
+                _ => "",
             };
             self.measured.failed("append");
             self.measured.retries.inc();
-            if !self.trouble.set(Some(format!("the event log takes no batches: {error}"))) {
-                tracing::warn!(partition = %self.partition, %error, "the event log takes no batches, trying again");
+            if !self.trouble.set(Some(format!("the event log takes no batches: {error}{advice}"))) {
+                tracing::warn!(partition = %self.partition, %error, "the event log takes no batches, trying again{advice}");
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(BACKOFF.1);

@@ -30,6 +30,7 @@ struct MemoryLog {
     records: Mutex<Vec<Record>>,
     full: AtomicBool,
     refuses: AtomicBool,
+    is_small: AtomicBool,
     appends: AtomicU32,
     /// Never answers, until it is said that it does.
     silent: watch::Sender<bool>,
@@ -37,10 +38,13 @@ struct MemoryLog {
 
 #[async_trait]
 impl Append for MemoryLog {
-    async fn append(&self, _: &Partition, records: Vec<Record>) -> Result<Offset, AppendError> {
+    async fn append(&self, partition: &Partition, records: Vec<Record>) -> Result<Offset, AppendError> {
         self.appends.fetch_add(1, Ordering::SeqCst);
         let _ = self.silent.subscribe().wait_for(|silent| !silent).await;
         if self.refuses.load(Ordering::SeqCst) {
+            return Err(AppendError::Poisoned { partition: partition.clone(), reason: "no sync".to_owned() });
+        }
+        if self.is_small.load(Ordering::SeqCst) {
             return Err(AppendError::TooLarge { bytes: 2, limit: 1 });
         }
         if self.full.load(Ordering::SeqCst) {
@@ -234,14 +238,28 @@ async fn the_shutdown_of_the_process_drains_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_that_refuses_for_good_ends_the_process() {
+async fn a_batch_over_the_logs_limit_waits_until_it_is_raised() {
+    let place = Place::new();
+    place.log.is_small.store(true, Ordering::SeqCst);
+    place.write("a.log", "one\n");
+    let agent = place.start().await.expect("starts");
+    let is_said = || agent.health().check().is_err_and(|text| text.contains("max.message.bytes"));
+    place.wait_for("the advice", is_said).await;
+    assert!(!place.handles.shutdown.has_begun(), "the next process would meet the same batch");
+    place.log.is_small.store(false, Ordering::SeqCst);
+    place.wait_for_lines(&["one"]).await;
+    agent.stop(PATIENCE).await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_must_be_opened_anew_ends_the_process() {
     let place = Place::new();
     place.log.refuses.store(true, Ordering::SeqCst);
     place.write("a.log", "one\n");
     let agent = place.start().await.expect("starts");
     place.wait_for("the shutdown", || place.handles.shutdown.has_begun()).await;
     let text = agent.health().check().expect_err("failed");
-    assert!(text.contains("refuses a batch for good"), "{text}");
+    assert!(text.contains("until it is opened anew"), "{text}");
     assert!(matches!(agent.stop(PATIENCE).await, Err(StopError::Failed(_))));
 }
 
