@@ -72,9 +72,39 @@ enum Command {
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
     )]
     Dismiss(DismissArgs),
+    /// Look at messages that could not be decoded, and send them again.
+    #[command(
+        before_help = "Example:\n  weir dead-letter list --config /etc/weir/weir.yaml\n  weir dead-letter show weir.logs/3@42 --config /etc/weir/weir.yaml\n  weir dead-letter replay --all --config /etc/weir/weir.yaml"
+    )]
+    DeadLetter {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: DeadLetterCommand,
+    },
+    /// Have a topic that is another one now read from its start.
+    ///
+    /// An ingester stops where a topic was deleted and made anew, or another
+    /// cluster stands where it was: reading on would pass over messages in
+    /// silence. Nothing is stored twice by this: what is known of each source
+    /// stays. What the former log held unread is lost, and becomes a row of
+    /// `weir.gaps`.
+    #[command(
+        before_help = "Example:\n  weir reset-offsets weir.logs --config /etc/weir/weir.yaml\n  weir reset-offsets weir.logs --partition 3 --execute --config /etc/weir/weir.yaml"
+    )]
+    ResetOffsets(ResetOffsetsArgs),
     /// Check that every stored file is there and whole, as the catalog says.
     #[command(before_help = "Example:\n  weir check\n  weir check --rows --config /etc/weir/weir.yaml")]
     Check(CheckArgs),
+    /// Make a lost catalog again, from the objects.
+    ///
+    /// Files say of themselves which rows of which sources they hold; what else the
+    /// catalog knew comes from the state that ingesters keep among the objects
+    /// (`ingest.state_interval`). The catalog that the configuration names must be
+    /// empty, and no ingester may run meanwhile.
+    #[command(
+        before_help = "Example:\n  mkdir damaged; mv /var/lib/weir/catalog.db* damaged/\n  weir rebuild-catalog --data /var/lib/weir\n  weir check --rows --data /var/lib/weir"
+    )]
+    RebuildCatalog(RebuildCatalogArgs),
     /// Check a configuration file without starting anything.
     #[command(before_help = "Example:\n  weir validate /etc/weir/weir.yaml")]
     Validate {
@@ -157,6 +187,70 @@ pub enum AgentCommand {
         before_help = "Example:\n  weir agent explain shop/cart-7d9f\n  weir agent explain 'cart-*' --json --url http://10.0.3.7:9701"
     )]
     Explain(ExplainArgs),
+}
+
+/// What can be done with messages that could not be decoded.
+#[derive(Debug, Subcommand)]
+pub enum DeadLetterCommand {
+    /// List them: where each came from, when it was put away, and why.
+    List(DeadLetterListArgs),
+    /// Show one, with its headers and its bytes.
+    Show(DeadLetterShowArgs),
+    /// Append them to the partition that they came from, as they were.
+    ///
+    /// After an upgrade that can read them, or once what was wrong is mended. An
+    /// agent's lines and spans that are stored already are not stored again;
+    /// messages of others, such as a Collector's, are new messages then.
+    Replay(DeadLetterReplayArgs),
+}
+
+/// Where the dead letters are.
+#[derive(Debug, Args)]
+pub struct DeadLetterPlace {
+    /// The configuration of an ingester: it names Kafka.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, where they are in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// How they are listed.
+#[derive(Debug, Args)]
+pub struct DeadLetterListArgs {
+    /// Print a JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Where they are.
+    #[command(flatten)]
+    pub place: DeadLetterPlace,
+}
+
+/// Which one is shown, and how.
+#[derive(Debug, Args)]
+pub struct DeadLetterShowArgs {
+    /// Where it came from, as the list has it, for example weir.logs/3@42.
+    pub id: String,
+    /// Write the message's bytes, and nothing else.
+    #[arg(long)]
+    pub raw: bool,
+    /// Where they are.
+    #[command(flatten)]
+    pub place: DeadLetterPlace,
+}
+
+/// Which are sent again.
+#[derive(Debug, Args)]
+pub struct DeadLetterReplayArgs {
+    /// Where they came from, as the list has it, for example weir.logs/3@42.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<String>,
+    /// All of them that were not sent again yet.
+    #[arg(long)]
+    pub all: bool,
+    /// Where they are.
+    #[command(flatten)]
+    pub place: DeadLetterPlace,
 }
 
 /// Which pods of which agent.
@@ -357,6 +451,38 @@ pub struct CheckArgs {
     pub data: Option<PathBuf>,
 }
 
+/// Which catalog, and which objects.
+#[derive(Debug, Args)]
+pub struct RebuildCatalogArgs {
+    /// The configuration of an ingester or a query service: it names the
+    /// catalog and the object store.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, where they are in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// Which partitions, and in which catalog.
+#[derive(Debug, Args)]
+pub struct ResetOffsetsArgs {
+    /// The topic, for example weir.logs.
+    pub topic: String,
+    /// Only these partitions; else all that were read.
+    #[arg(long = "partition", value_name = "NUMBER", value_delimiter = ',')]
+    pub partitions: Vec<u32>,
+    /// Do it. Without it, only say what would be done.
+    #[arg(long)]
+    pub execute: bool,
+    /// The configuration of an ingester or a query service: it names the
+    /// catalog.
+    #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The data directory, where the catalog is in it.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
 /// Which agent, and in which catalog.
 #[derive(Debug, Args)]
 pub struct DismissArgs {
@@ -450,6 +576,9 @@ pub fn main() -> ExitCode {
         Command::Sql(args) => command::sql(&args),
         Command::Redact(args) => command::redact(&args),
         Command::Check(args) => command::check(&args),
+        Command::DeadLetter { command } => command::dead_letter(&command),
+        Command::ResetOffsets(args) => command::reset_offsets(&args),
+        Command::RebuildCatalog(args) => command::rebuild_catalog(&args),
         Command::Dismiss(args) => command::dismiss(&args),
         Command::Validate { file } => command::validate(&file),
         Command::Demo(args) => command::demo(&args),

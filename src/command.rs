@@ -1,6 +1,7 @@
 //! What each command does. Thin: the work is in the roles.
 
 mod check;
+mod dead_letter;
 #[cfg(feature = "demo")]
 mod demo;
 mod dismiss;
@@ -8,8 +9,10 @@ mod dismiss;
 mod doctor;
 mod explain;
 mod node;
+mod rebuild_catalog;
 #[cfg(feature = "agent")]
 mod redact;
+mod reset_offsets;
 #[cfg(feature = "agent")]
 mod run;
 #[cfg(feature = "agent")]
@@ -24,13 +27,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 pub use check::check;
+pub use dead_letter::dead_letter;
 pub use dismiss::dismiss;
 #[cfg(feature = "agent")]
 pub use doctor::doctor;
 pub use explain::explain;
 pub use node::{node, query_worker};
+pub use rebuild_catalog::rebuild_catalog;
 #[cfg(feature = "agent")]
 pub use redact::redact;
+pub use reset_offsets::reset_offsets;
 #[cfg(feature = "agent")]
 pub use run::run;
 #[cfg(feature = "agent")]
@@ -53,10 +59,9 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("weir").build()?.block_on(future)
 }
 
-/// The configuration of a command that needs a catalog, which must be there:
-/// opening it would create one.
+/// The configuration of a command that works on what a node keeps.
 #[cfg(any(feature = "ingest", feature = "query"))]
-fn config_with_catalog(
+fn config_of(
     file: Option<&std::path::Path>,
     data: Option<&std::path::Path>,
 ) -> Result<crate::config::Config> {
@@ -65,6 +70,17 @@ fn config_with_catalog(
         data.clone_into(&mut config.data);
     }
     config.check()?;
+    Ok(config)
+}
+
+/// The configuration of a command that needs a catalog, which must be there:
+/// opening it would create one.
+#[cfg(any(feature = "ingest", feature = "query"))]
+fn config_with_catalog(
+    file: Option<&std::path::Path>,
+    data: Option<&std::path::Path>,
+) -> Result<crate::config::Config> {
+    let config = config_of(file, data)?;
     if config.catalog.is_empty() && !config.paths().catalog().exists() {
         anyhow::bail!(
             "there is no catalog at {}: name it with --config or --data",

@@ -137,16 +137,18 @@ struct Said<'a> {
 }
 
 impl Intake {
-    /// Goes on from what is stored.
+    /// Goes on from what is stored; `generation` counts the logs that were read
+    /// under the partition's name before.
     pub(crate) fn new(
         partition: &Partition,
+        generation: u64,
         signal: Signal,
         ledger: Ledger,
         matcher: Matcher,
         clock: Clock,
         metrics: IngestMetrics,
     ) -> Self {
-        let foreign = Foreign::of(partition);
+        let foreign = Foreign::of(partition, generation);
         Self { signal, ledger, parser: LineParser::default(), foreign, matcher, clock, metrics }
     }
 

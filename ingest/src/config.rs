@@ -22,6 +22,9 @@ pub struct Config {
     /// read, no longer holds back what answers call complete. They go on naming
     /// it.
     pub lane_retires_after: HumanDuration,
+    /// How often what the catalog knows beside its files is kept among the
+    /// objects, for `weir rebuild-catalog`. One ingester of all does it.
+    pub state_interval: HumanDuration,
 }
 
 impl Default for Config {
@@ -31,6 +34,7 @@ impl Default for Config {
             flush_interval: HumanDuration(Duration::from_secs(30)),
             lease: HumanDuration(Duration::from_secs(10)),
             lane_retires_after: HumanDuration(Duration::from_secs(600)),
+            state_interval: HumanDuration(Duration::from_secs(3600)),
         }
     }
 }
@@ -40,6 +44,7 @@ const FLUSH_BYTES_MIN: ByteSize = ByteSize::mib(1);
 const FLUSH_INTERVAL_MIN: Duration = Duration::from_millis(10);
 const LEASE_MIN: Duration = Duration::from_secs(1);
 const LANE_RETIRES_AFTER_MIN: Duration = Duration::from_secs(1);
+const STATE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Says which key has a value that cannot work, if one has.
@@ -55,7 +60,9 @@ impl Config {
         check(self.flush_interval >= interval, "flush_interval", &interval)?;
         check(self.lease >= HumanDuration(LEASE_MIN), "lease", &HumanDuration(LEASE_MIN))?;
         let retires_after = HumanDuration(LANE_RETIRES_AFTER_MIN);
-        check(self.lane_retires_after >= retires_after, "lane_retires_after", &retires_after)
+        check(self.lane_retires_after >= retires_after, "lane_retires_after", &retires_after)?;
+        let interval = HumanDuration(STATE_INTERVAL_MIN);
+        check(self.state_interval >= interval, "state_interval", &interval)
     }
 
     /// Live rows at which reading pauses.

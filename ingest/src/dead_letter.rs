@@ -5,6 +5,8 @@
 //! the next commit, is kept again. In a directory it replaces itself; on a topic
 //! it lies there twice, told apart by nothing but `weir-dead-letter-at`.
 
+mod letter;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -16,6 +18,8 @@ use thiserror::Error;
 use weir_stream::{Append, AppendError, Partition, Record, StoredRecord, Topic};
 
 use crate::error::StartError;
+
+pub use letter::{Found, Letter, LetterError, LetterId, LettersError, letters_in, letters_on};
 
 /// Names of the headers that a message gets on the dead-letter topic, after its
 /// own.
@@ -30,6 +34,8 @@ pub mod header_name {
     pub const OFFSET: &str = "weir-dead-letter-offset";
     /// When it was put here, microseconds since 1970.
     pub const AT: &str = "weir-dead-letter-at";
+    /// When it was appended there, microseconds since 1970.
+    pub const TIMESTAMP: &str = "weir-dead-letter-timestamp";
 }
 
 /// Where messages go that cannot be decoded.
@@ -125,13 +131,14 @@ impl DeadLetters {
 /// The message with its headers and bytes as they were, and why it is here.
 fn letter(partition: &Partition, message: &StoredRecord, reason: &str, now_micros: i64) -> Record {
     let mut record = message.record.clone();
-    record.timestamp_micros = now_micros;
+    let appended_micros = std::mem::replace(&mut record.timestamp_micros, now_micros);
     let headers = [
         (header_name::REASON, reason.to_owned()),
         (header_name::TOPIC, partition.topic.to_string()),
         (header_name::PARTITION, partition.index.to_string()),
         (header_name::OFFSET, message.offset.to_string()),
         (header_name::AT, now_micros.to_string()),
+        (header_name::TIMESTAMP, appended_micros.to_string()),
     ];
     record.headers.extend(headers.map(|(name, value)| (name.to_owned(), Bytes::from(value))));
     record

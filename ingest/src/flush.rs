@@ -1,7 +1,5 @@
 //! From a take to files: sort, part by hour, write, put.
 
-use std::sync::Arc;
-
 use arrow_array::RecordBatch;
 use weir_proto::model::{FileId, TenantId};
 use weir_proto::schema::Table;
@@ -9,7 +7,7 @@ use weir_runtime::failpoint;
 use weir_storage::FileError;
 use weir_storage::catalog::FileEntry;
 use weir_storage::file::{
-    Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort, split_by_hour, write_batches,
+    FlushPart, Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort, split_by_hour, write_batches,
 };
 use weir_storage::object::{Objects, path_of};
 
@@ -29,18 +27,23 @@ pub(crate) async fn store(
     now_micros: i64,
     stored: &mut Vec<FileEntry>,
 ) -> Result<(), FlushError> {
-    for ((tenant, table), taken) in &take.tables {
+    let mut part = FlushPart { flush: FileId::generate(), number: 0, is_last: false };
+    let mut tables = take.tables.iter().peekable();
+    while let Some(((tenant, table), taken)) = tables.next() {
         let table = *table;
-        let footer = Arc::new(footer(tenant, table, taken, take));
-        for batches in chunks(&taken.batches) {
+        let footer = footer(tenant, table, taken, take);
+        let mut chunks = chunks(&taken.batches).into_iter().peekable();
+        while let Some(batches) = chunks.next() {
             let rows = batches.iter().map(RecordBatch::num_rows).sum();
-            let footer = footer.clone();
+            part.is_last = tables.peek().is_none() && chunks.peek().is_none();
+            let footer = Footer { part: Some(part), ..footer.clone() };
             // Sorting and compressing hold a thread for as long as it takes.
-            let work = tokio::task::spawn_blocking(move || files(table, &batches, &footer));
+            let work = tokio::task::spawn_blocking(move || files(table, &batches, footer));
             let files = work
                 .await
                 .map_err(|_| FlushError::Ending)?
                 .map_err(|source| FlushError::File { rows, source })?;
+            part.number += u32::try_from(files.len()).unwrap_or(u32::MAX);
             for file in files {
                 stored.push(put(tenant, table, file, objects, now_micros).await?);
             }
@@ -79,18 +82,34 @@ async fn put(
     })
 }
 
-fn files(table: Table, batches: &[RecordBatch], footer: &Footer) -> Result<Vec<WrittenFile>, FileError> {
+/// `footer` is that of the first file; if it is the last chunk's, the last of them
+/// is the flush's last.
+fn files(table: Table, batches: &[RecordBatch], mut footer: Footer) -> Result<Vec<WrittenFile>, FileError> {
     let sorted = sort(table, batches)?;
     let files = split_by_hour(&sorted, HOUR_BYTES_MIN)?;
     drop(sorted);
-    let write = |batches: Vec<RecordBatch>| write_batches(&batches, footer, &WriteOptions::default());
-    files.into_iter().map(write).collect()
+    let count = files.len();
+    let is_last_chunk = footer.part.is_some_and(|part| part.is_last);
+    let mut written = Vec::with_capacity(count);
+    for (index, batches) in files.into_iter().enumerate() {
+        if let Some(part) = &mut footer.part {
+            part.is_last = is_last_chunk && index + 1 == count;
+        }
+        written.push(write_batches(&batches, &footer, &WriteOptions::default())?);
+        if let Some(part) = &mut footer.part {
+            part.number += 1;
+        }
+    }
+    Ok(written)
 }
 
 fn footer(tenant: &TenantId, table: Table, taken: &TableTake, take: &Take) -> Footer {
     let mut footer = Footer::new(table.name(), tenant.clone());
     footer.offsets = take.spans.clone();
     footer.ranges = take.ranges.clone();
+    for ranges in &mut footer.ranges {
+        ranges.tenants.retain(|_, of| of != tenant);
+    }
     footer.layouts = taken.layouts.iter().map(|(id, json)| (*id, json.to_string())).collect();
     footer
 }

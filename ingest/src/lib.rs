@@ -38,7 +38,9 @@ mod role;
 mod tests;
 
 pub use config::Config;
-pub use dead_letter::{DeadLetters, header_name};
+pub use dead_letter::{
+    DeadLetters, Found, Letter, LetterError, LetterId, LettersError, header_name, letters_in, letters_on,
+};
 pub use error::StartError;
 pub use health::Health;
 pub use matches::LogRule;

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use weir_proto::model::{AgentId, FileId, LayoutId, TenantId};
 use weir_proto::schema::Table;
-use weir_storage::catalog::{LaneState, Lease, LogPartition, Progress};
+use weir_storage::catalog::{Anchor, LaneState, Lease, LogPartition, Progress};
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
 use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 
@@ -52,6 +52,9 @@ struct State {
     instance: FileId,
     /// Those that are ours.
     partitions: BTreeMap<LogPartition, Held>,
+    /// How often each was read from the start of another log: what an asker holds
+    /// of it by offset is then of the log before.
+    generations: BTreeMap<LogPartition, u64>,
     bytes: usize,
     terms: u64,
 }
@@ -68,7 +71,13 @@ pub(crate) struct Term {
 impl Live {
     /// Holds nothing yet.
     pub(crate) fn new(lane_retires_after: Duration, metrics: IngestMetrics) -> Self {
-        let state = State { instance: FileId::generate(), partitions: BTreeMap::new(), bytes: 0, terms: 0 };
+        let state = State {
+            instance: FileId::generate(),
+            partitions: BTreeMap::new(),
+            generations: BTreeMap::new(),
+            bytes: 0,
+            terms: 0,
+        };
         Self { state: Mutex::new(state), changed: watch::Sender::new(()), lane_retires_after, metrics }
     }
 
@@ -76,6 +85,10 @@ impl Live {
     pub(crate) fn begin(&self, lease: Lease, progress: &Progress) -> Term {
         let mut state = self.lock();
         state.drop_rows(&lease.partition);
+        let before = state.generations.insert(lease.partition.clone(), progress.generation);
+        if before.is_some_and(|before| before != progress.generation) {
+            state.instance = FileId::generate();
+        }
         state.terms += 1;
         let term = Term { lease, fenced: Arc::new(Notify::new()), number: state.terms };
         let held = Held::begin(term.clone(), progress, self.lane_retires_after);
@@ -112,6 +125,13 @@ impl Live {
         let Some(held) = state.held(term) else { return };
         held.caught_up(at_micros, Instant::now());
         self.tell(&state);
+    }
+
+    /// The message by which the partition's log is to be known again.
+    pub(crate) fn set_anchor(&self, term: &Term, anchor: Anchor) {
+        if let Some(held) = self.lock().held(term) {
+            held.set_anchor(anchor);
+        }
     }
 
     /// True while the partition has a lane that an operator may dismiss.

@@ -6,6 +6,7 @@
 //! when the plan gives the partition to another: then what is live is stored
 //! first and the lease given back, so that the other goes on where we stopped.
 
+mod anchor;
 mod reading;
 
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use weir_proto::model::{Signal, TenantId};
 use weir_proto::schema::Table;
 use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError, failpoint};
-use weir_storage::catalog::{Catalog, CatalogError, LaneState, LogPartition, TimeRange};
-use weir_stream::{Offset, Partition, Subscribe};
+use weir_storage::catalog::{Catalog, CatalogError, LaneState, LogPartition, Progress, TimeRange};
+use weir_stream::{Partition, Subscribe};
 
 use crate::accept::Intake;
 use crate::backoff::Backoff;
@@ -88,21 +89,22 @@ impl Reader {
     async fn terms(&self) -> Result<(), TaskError> {
         loop {
             self.planned(true).await;
-            let Some((term, ledger, from)) = self.begin().await else {
+            let Some((term, mut progress)) = self.begin().await else {
                 self.fine();
                 continue;
             };
             let clock = self.shared.handles.clock.clone();
             let intake = Intake::new(
                 &self.partition,
+                progress.generation,
                 self.signal,
-                ledger,
+                Ledger::new(std::mem::take(&mut progress.covered)),
                 self.shared.matcher.clone(),
                 clock,
                 self.shared.metrics.clone(),
             );
             let ended = tokio::select! {
-                ended = self.read_on(&term, intake, from) => ended?,
+                ended = self.read_on(&term, intake, &progress) => ended?,
                 () = self.lost(&term) => Ended::Lost,
                 () = self.planned(false) => Ended::Unplanned,
             };
@@ -130,7 +132,7 @@ impl Reader {
 
     /// Takes the partition, as soon as it is free, and reads what is stored.
     /// None when meanwhile the plan gives it to another.
-    async fn begin(&self) -> Option<(Term, Ledger, Offset)> {
+    async fn begin(&self) -> Option<(Term, Progress)> {
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         let partition = self.log_partition();
         let since = tokio::time::Instant::now();
@@ -148,13 +150,13 @@ impl Reader {
                 Err(error) => Err(error),
             };
             match progress {
-                Ok((lease, mut progress)) => {
+                Ok((lease, progress)) => {
                     let term = self.shared.live.begin(lease, &progress);
                     drop(gate);
                     self.fine();
-                    let from = Offset(progress.next_offset.unwrap_or(0));
-                    tracing::info!(partition = %self.partition, %from, epoch = term.lease.epoch, "partition taken");
-                    return Some((term, Ledger::new(std::mem::take(&mut progress.covered)), from));
+                    let (from, epoch) = (progress.next_offset.unwrap_or(0), term.lease.epoch);
+                    tracing::info!(partition = %self.partition, from, epoch, "partition taken");
+                    return Some((term, progress));
                 }
                 Err(CatalogError::LeaseHeld { owner, remaining, .. }) => {
                     drop(gate);

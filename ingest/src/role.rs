@@ -1,7 +1,8 @@
 //! Starting and stopping the ingester.
 //!
 //! Tasks: one that says that we are there and plans, one that looks for
-//! partitions, one reader a partition, one that commits. At the end the readers
+//! partitions, one reader a partition, one that commits, one that keeps the
+//! catalog's state. At the end the readers
 //! go first, then what is live is flushed, then the leases are given back and
 //! the others told.
 
@@ -17,6 +18,7 @@ use weir_runtime::{Handles, TaskError};
 use weir_storage::catalog::Catalog;
 use weir_storage::live::LiveRows;
 use weir_storage::object::Objects;
+use weir_storage::state;
 use weir_stream::{Subscribe, Topic};
 
 use crate::commit::Committer;
@@ -33,6 +35,9 @@ use crate::partition::Shared;
 
 /// How long readers may take to end. They end at their next wait.
 const READERS_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the catalog's state is to be kept.
+const STATE_LOOK: Duration = Duration::from_secs(60);
 
 /// A running ingester. Dropping it leaves its tasks to their owner.
 pub struct Ingest {
@@ -114,6 +119,7 @@ pub async fn start(
     };
     readers.tasks.spawn("members", membership.run());
     readers.tasks.spawn("discovery", discovery.run());
+    readers.tasks.spawn("state", keep_state(committer.clone(), config.state_interval.0, readers.clone()));
     handles.tasks.spawn("commit", commit(committer, config, member.name, readers));
     Ok(Ingest { live, health, handles })
 }
@@ -144,6 +150,28 @@ impl Ingest {
             tracing::warn!(?pending, "live rows were not stored in time, they are read again");
         }
     }
+}
+
+/// Keeps the catalog's state among the objects when that is due. Whoever of all
+/// ingesters comes first does it.
+async fn keep_state(
+    committer: Arc<Committer>,
+    interval: Duration,
+    readers: Handles,
+) -> Result<(), TaskError> {
+    while tokio::time::timeout(interval.min(STATE_LOOK), readers.shutdown.begun()).await.is_err() {
+        let Committer { catalog, objects, clock, .. } = &*committer;
+        match state::keep(&**catalog, &**objects, clock.now_micros(), interval).await {
+            Ok(Some(path)) => tracing::debug!(path, "state of the catalog kept"),
+            Ok(None) => {}
+            Err(error) => {
+                let why =
+                    "state of the catalog not kept, `weir rebuild-catalog` would start from an older one";
+                tracing::warn!(error = error_chain(&error), why);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Flushes when it is due until told to end, then once more.

@@ -232,6 +232,7 @@ impl World {
             epoch: self.lease.epoch,
             from: (from > 0).then_some(from),
             to,
+            anchor: None,
         });
         commit.covered.push(SourceCover {
             partition: partition(),

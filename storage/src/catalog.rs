@@ -9,6 +9,7 @@
 pub mod conformance;
 #[cfg(any(test, feature = "conformance"))]
 pub mod double;
+mod dump;
 mod edges;
 mod open;
 pub mod postgres;
@@ -24,13 +25,14 @@ use async_trait::async_trait;
 use thiserror::Error;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
+pub use dump::{Cell, Dump, Rows};
 pub use edges::{ServiceEdge, SettledMinute};
 pub use open::{open, open_read_only};
 pub use postgres::PostgresCatalog;
 pub use sqlite::SqliteCatalog;
 pub use types::{
-    Advance, Commit, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Member, Owner,
-    Progress, Snapshot, SourceCover, TimeRange,
+    Advance, Anchor, Commit, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Member,
+    Owner, Progress, Snapshot, SourceCover, TimeRange,
 };
 
 /// The catalog's promise; SQLite for one host, Postgres for several.
@@ -78,6 +80,17 @@ pub trait Catalog: Send + Sync {
     /// and its lanes.
     async fn progress(&self, partition: &LogPartition) -> Result<Progress, CatalogError>;
 
+    /// Has partitions of another log read from its start: an operator's word
+    /// that what the catalog speaks of is gone. Whoever has them loses them, what
+    /// comes next is unknown, and the loss becomes a gap. What is covered of each
+    /// source stays. Answers with those that the catalog knew, and what came next.
+    async fn restart(
+        &self,
+        topic: &str,
+        partitions: Option<&[u32]>,
+        now_micros: i64,
+    ) -> Result<Vec<(LogPartition, u64)>, CatalogError>;
+
     /// Publishes a flush: all of it or nothing. Answers with the number of the
     /// commit.
     ///
@@ -123,6 +136,26 @@ pub trait Catalog: Send + Sync {
 
     /// The settled minutes that begin within a span of time, in order.
     async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError>;
+
+    /// What is known beside the files, at one instant.
+    async fn dump(&self, now_micros: i64) -> Result<Dump, CatalogError>;
+
+    /// Says that a dump is about to be kept as the object `path`, if the last one
+    /// is older than `interval`; none when it is not, or somebody else was
+    /// quicker. Answers with the last one's path, where there was one.
+    async fn claim_state(
+        &self,
+        path: &str,
+        now_micros: i64,
+        interval: Duration,
+    ) -> Result<Option<Option<String>>, CatalogError>;
+
+    /// Fills an empty catalog with what was dumped from another one, and with
+    /// files: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CatalogError::Invalid`] when it holds something.
+    async fn restore(&self, dump: &Dump, files: &[FileEntry], now_micros: i64) -> Result<(), CatalogError>;
 
     /// Every object path that a committed file has, sorted, for `check` and for
     /// orphans. A path that was given up is not among them: its object is to be

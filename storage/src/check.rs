@@ -17,6 +17,7 @@ use weir_proto::schema::Table;
 
 use crate::catalog::{Catalog, CatalogError, FileEntry, TimeRange};
 use crate::object::{ObjectEntry, Objects};
+use crate::state::is_state;
 use crate::{FileError, ObjectError, file};
 
 /// How old an object is at least of which nobody has heard: far longer than a
@@ -165,7 +166,8 @@ pub async fn check(
     // What was committed meanwhile is none of them.
     let committed: BTreeSet<String> = catalog.paths().await?.into_iter().collect();
     let age = i64::try_from(ORPHAN_AGE.as_micros()).unwrap_or(i64::MAX);
-    for object in there.into_values().filter(|object| !committed.contains(&object.path)) {
+    let is_unnamed = |object: &ObjectEntry| !committed.contains(&object.path) && !is_state(&object.path);
+    for object in there.into_values().filter(is_unnamed) {
         if now_micros.saturating_sub(object.modified_micros) >= age {
             found.orphans.push(object);
         } else {

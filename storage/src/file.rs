@@ -15,8 +15,8 @@ mod split;
 mod tests;
 mod write;
 
-pub use footer::{Footer, LogSpan, PartitionRanges};
+pub use footer::{FlushPart, Footer, LogSpan, PartitionRanges};
 pub use order::{sort, sort_by_time};
-pub use read::{read, read_footer};
+pub use read::{FileFacts, read, read_facts, read_footer};
 pub use split::{HOUR_BYTES_MIN, split_by_hour};
 pub use write::{WriteOptions, WrittenFile, write, write_batches};

@@ -75,6 +75,7 @@ fn start(scratch: &Scratch) -> Node {
     Node::start_with(scratch, Role::All, |command| {
         // Short times make many flushes and many cuts fall between kills.
         command.env("WEIR_INGEST_FLUSH_INTERVAL", "200ms").env("WEIR_AGENT_LINE_TIMEOUT", "50ms");
+        command.env("WEIR_INGEST_STATE_INTERVAL", "1s");
     })
 }
 
@@ -156,6 +157,42 @@ fn kill_9_at_random_moments_loses_and_doubles_nothing() {
     let check = check.args(["check", "--rows", "--data"]).arg(scratch.data()).output().expect("weir check");
     let said = String::from_utf8_lossy(&check.stdout);
     assert!(check.status.success() && said.contains(" 0 wrong"), "{said}");
+}
+
+#[test]
+fn a_catalog_that_is_lost_is_made_again_from_the_objects() {
+    let scratch = Scratch::new("rebuild");
+    let seed = seed("a_catalog_that_is_lost");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let writer = Writer::start(&scratch, seed);
+    let mut files = 0;
+    for round in 0..5 {
+        let node = start(&scratch);
+        std::thread::sleep(Duration::from_millis(random.random_range(500..3000)));
+        node.kill();
+        for file in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+            let gone = fs::rename(scratch.data().join(file), scratch.path(&format!("{round}-{file}")));
+            assert!(gone.is_ok() || file != "catalog.db", "{gone:?}");
+        }
+        let run = |arguments: &[&str]| {
+            let output = weir().args(arguments).arg("--data").arg(scratch.data()).output().expect("it runs");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{said} {}", String::from_utf8_lossy(&output.stderr));
+            said
+        };
+        let said = run(&["rebuild-catalog"]);
+        let count = said.split(' ').next().expect("a number").parse::<u64>().expect("a number");
+        assert!(count >= files, "{said}, and {files} before");
+        files = count;
+        let said = run(&["check", "--rows"]);
+        assert!(said.contains(" 0 wrong"), "{said}");
+    }
+    let (written, _) = writer.finish();
+    let node = start(&scratch);
+    reconcile(&node, &scratch);
+    assert!(written > 1000 && files > 10, "too little to mean anything: {written} lines, {files} files");
+    println!("5 lost catalogs, {written} lines, {files} files: 0 lost, 0 duplicated");
+    assert!(node.terminate().success());
 }
 
 #[test]

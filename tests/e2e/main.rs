@@ -22,6 +22,7 @@ mod operation;
 mod page;
 mod poison;
 mod receive;
+mod replaced;
 mod roles;
 mod search;
 mod shell;

@@ -32,8 +32,9 @@ pub(super) struct Foreign {
 }
 
 impl Foreign {
-    pub(super) fn of(partition: &Partition) -> Self {
-        let source = SourceId::foreign(partition.topic.as_str(), partition.index);
+    /// Offsets are its numbers, so the partition of another log is another source.
+    pub(super) fn of(partition: &Partition, generation: u64) -> Self {
+        let source = SourceId::foreign(partition.topic.as_str(), partition.index, generation);
         let resource = vec![(RESOURCE_KEY.to_owned(), format!("kafka:{partition}"))];
         Self { source, agent: AgentId::from_u128(source.as_u128()), resource, tenant: TenantId::default() }
     }

@@ -23,6 +23,7 @@ fn intake() -> Intake {
     let metrics = IngestMetrics::register(&weir_runtime::Metrics::default());
     Intake::new(
         &partition(),
+        0,
         Signal::Spans,
         Ledger::new([].into()),
         Matcher::default(),

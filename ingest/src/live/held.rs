@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use weir_proto::model::{AgentId, LayoutId, RangeSet, SourceId};
-use weir_storage::catalog::{LogPartition, Progress};
+use weir_storage::catalog::{Anchor, LogPartition, Progress};
 use weir_storage::live::{LiveBatch, LiveRange};
 
 use super::{Term, batches};
@@ -17,6 +17,8 @@ use crate::lane::{Lanes, Listener};
 #[derive(Debug)]
 pub(super) struct Held {
     term: Term,
+    generation: u64,
+    anchor: Option<Anchor>,
     /// The next offset that the catalog holds; none: no row yet.
     stored: Option<u64>,
     /// What the catalog holds of each source.
@@ -37,6 +39,8 @@ impl Held {
         let lanes = Lanes::new(&progress.lanes);
         Self {
             term,
+            generation: progress.generation,
+            anchor: progress.anchor,
             stored: progress.next_offset,
             covered: progress.covered.iter().map(|(source, ranges)| (*source, ranges.clone())).collect(),
             waiting: VecDeque::new(),
@@ -46,6 +50,20 @@ impl Held {
             lanes_since: None,
             listener: Listener::new(retires_after),
         }
+    }
+
+    /// Which log its offsets are of.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The message by which the log is known again.
+    pub(super) fn anchor(&self) -> Option<Anchor> {
+        self.anchor
+    }
+
+    pub(super) fn set_anchor(&mut self, anchor: Anchor) {
+        self.anchor = Some(anchor);
     }
 
     pub(super) fn term(&self) -> &Term {

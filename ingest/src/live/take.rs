@@ -131,9 +131,16 @@ impl Take {
             epoch: held.term().lease.epoch,
             from,
             to,
+            anchor: held.anchor(),
         });
         if count > 0 {
-            self.spans.push(LogSpan { partition: partition.clone(), from: from.unwrap_or(0), to });
+            self.spans.push(LogSpan {
+                partition: partition.clone(),
+                from: from.unwrap_or(0),
+                to,
+                epoch: held.term().lease.epoch,
+                generation: held.generation(),
+            });
         }
         self.parts.push(Part { term: held.term().clone(), count, to, lanes });
     }
@@ -162,8 +169,9 @@ impl Take {
                 last_observed_micros: newest.observed_micros,
             });
         }
-        let taken = sources.into_iter().map(|(source, (_, _, taken))| (source, taken)).collect();
-        self.ranges.push(PartitionRanges { partition: partition.clone(), sources: taken });
+        let tenants = sources.iter().map(|(source, (tenant, ..))| (*source, tenant.clone())).collect();
+        let sources = sources.into_iter().map(|(source, (_, _, taken))| (source, taken)).collect();
+        self.ranges.push(PartitionRanges { partition: partition.clone(), sources, tenants });
     }
 
     fn add_rows(&mut self, one: &Accepted) {

@@ -9,8 +9,10 @@ use weir_proto::DecodeError;
 use weir_proto::model::{ByteRange, drop_reason};
 use weir_runtime::TaskError;
 use weir_runtime::telemetry::error_chain;
+use weir_storage::catalog::Progress;
 use weir_stream::{Offset, ReadError, ReadLimit, StoredRecord};
 
+use super::anchor::Anchored;
 use super::{BACKOFF, Ended, Reader};
 use crate::accept::{Accepted, Halt, Intake, Unsupported};
 use crate::backoff::Backoff;
@@ -53,9 +55,13 @@ impl Reader {
         &self,
         term: &Term,
         mut intake: Intake,
-        from: Offset,
+        progress: &Progress,
     ) -> Result<Ended, TaskError> {
-        let mut from = from;
+        let mut from = Offset(progress.next_offset.unwrap_or(0));
+        let mut anchored = Anchored::at(progress.anchor);
+        if let Some(replaced) = self.is_replaced(&mut anchored).await {
+            return Ok(replaced);
+        }
         // At first without waiting: an empty partition is read at once.
         let mut read = self.read(from, Duration::ZERO).await;
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
@@ -70,14 +76,15 @@ impl Reader {
                         Vec::new()
                     }
                     None if matches!(error, ReadError::AboveEnd { .. }) => {
-                        let advice =
-                            "the event log was replaced or cut back: restore it, or start with a new catalog";
-                        self.wrong(&format!("{}; {advice}", error_chain(&error)), tracing::Level::ERROR);
-                        return Ok(Ended::Replaced);
+                        return Ok(self.replaced(&error_chain(&error)));
                     }
                     None => {
                         self.wrong(&error_chain(&error), tracing::Level::ERROR);
                         backoff.wait().await;
+                        // What is there afterwards may be another log.
+                        if let Some(replaced) = self.is_replaced(&mut anchored).await {
+                            return Ok(replaced);
+                        }
                         read = self.read(from, READ_WAIT).await;
                         continue;
                     }
@@ -85,7 +92,17 @@ impl Reader {
             };
             backoff.reset();
             let is_vain = messages.is_empty();
-            from = messages.last().map_or(from, |last| last.offset.next());
+            anchored.heard();
+            if let Some(last) = messages.last() {
+                from = last.offset.next();
+                if anchored.is_due() {
+                    if let Some(replaced) = self.is_replaced(&mut anchored).await {
+                        return Ok(replaced);
+                    }
+                    // Read before that look, so of the same log.
+                    self.shared.live.set_anchor(term, anchored.move_to(last));
+                }
+            }
             let accept = async {
                 let accepted = self.accept(term, intake, messages).await?;
                 if accepted.1.is_ok() {

@@ -82,8 +82,11 @@ impl SourceId {
     /// The source of a partition that a foreign producer writes: every process
     /// derives the same one. XXH64 of `kafka:topic/partition` with seed 0 is the
     /// upper half, with seed 1 the lower.
-    pub fn foreign(topic: &str, partition: u32) -> Self {
-        let name = format!("kafka:{topic}/{partition}");
+    pub fn foreign(topic: &str, partition: u32, generation: u64) -> Self {
+        let mut name = format!("kafka:{topic}/{partition}");
+        if generation > 0 {
+            name.push_str(&format!("@{generation}"));
+        }
         let half = |seed| u128::from(XxHash64::oneshot(seed, name.as_bytes()));
         Self::from_u128(half(0) << 64 | half(1))
     }
@@ -159,9 +162,10 @@ mod tests {
 
     #[test]
     fn a_foreign_partition_is_the_same_source_everywhere() {
-        let source = SourceId::foreign("weir.spans", 3);
+        let source = SourceId::foreign("weir.spans", 3, 0);
         assert_eq!(source.to_string(), "63F5AYK03FPC8VSYRNAG0955XB");
-        assert_ne!(source, SourceId::foreign("weir.spans", 4));
+        assert_ne!(source, SourceId::foreign("weir.spans", 4, 0));
+        assert_ne!(source, SourceId::foreign("weir.spans", 3, 1));
         assert_eq!(source.to_string().parse::<SourceId>().unwrap(), source);
     }
 

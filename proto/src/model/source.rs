@@ -72,6 +72,9 @@ pub mod drop_reason {
     pub const STRADDLE: &str = "straddle";
     /// The event log no longer held the offsets that came next.
     pub const LOG_GAP: &str = "log_gap";
+    /// The event log was replaced by another one, and an operator had it read
+    /// from its start: what the old one held beyond this offset is lost.
+    pub const LOG_REPLACED: &str = "log_replaced";
     /// A frame of the event log failed its checksum.
     pub const LOG_CORRUPT: &str = "log_corrupt";
     /// Records of a message that could not become rows; its other records did.

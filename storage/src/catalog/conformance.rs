@@ -50,6 +50,7 @@ pub async fn suite<S: Store>(make: impl AsyncFn() -> S) {
     fencing::an_unexpected_offset_is_fenced(&make().await).await;
     fencing::an_older_epoch_is_fenced(&make().await).await;
     fencing::one_fenced_partition_refuses_the_whole_commit(&make().await).await;
+    fencing::a_restarted_partition_is_nobodys_and_begins_anew(&make().await).await;
     fencing::of_concurrent_publishers_exactly_one_wins(&make().await).await;
     fencing::publications_that_cross_do_not_wait_for_each_other(&make().await).await;
     lanes::lanes_are_as_of_what_is_stored(&make().await).await;
@@ -87,7 +88,7 @@ async fn take(store: &impl Store, catalog: &dyn Catalog, number: u32, owner: &st
 }
 
 fn advance(lease: &Lease, from: Option<u64>, to: u64) -> Advance {
-    Advance { partition: lease.partition.clone(), epoch: lease.epoch, from, to }
+    Advance { partition: lease.partition.clone(), epoch: lease.epoch, from, to, anchor: None }
 }
 
 fn file(number: u128, min_micros: i64, max_micros: i64) -> FileEntry {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
-    SettledMinute, Snapshot, TimeRange,
+    Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
+    Progress, SettledMinute, Snapshot, TimeRange,
 };
 
 /// What a test changes of a catalog. Whatever implements it is a [`Catalog`].
@@ -79,6 +79,16 @@ impl<T: Double> Catalog for T {
         self.inner().progress(partition).await
     }
 
+    async fn restart(
+        &self,
+        topic: &str,
+        partitions: Option<&[u32]>,
+        now_micros: i64,
+    ) -> Result<Vec<(LogPartition, u64)>, CatalogError> {
+        self.before().await?;
+        self.inner().restart(topic, partitions, now_micros).await
+    }
+
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         self.before().await?;
         self.on_publish(commit).await
@@ -129,6 +139,26 @@ impl<T: Double> Catalog for T {
     async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError> {
         self.before().await?;
         self.inner().settled(tenant, time).await
+    }
+
+    async fn dump(&self, now_micros: i64) -> Result<Dump, CatalogError> {
+        self.before().await?;
+        self.inner().dump(now_micros).await
+    }
+
+    async fn claim_state(
+        &self,
+        path: &str,
+        now_micros: i64,
+        interval: Duration,
+    ) -> Result<Option<Option<String>>, CatalogError> {
+        self.before().await?;
+        self.inner().claim_state(path, now_micros, interval).await
+    }
+
+    async fn restore(&self, dump: &Dump, files: &[FileEntry], now_micros: i64) -> Result<(), CatalogError> {
+        self.before().await?;
+        self.inner().restore(dump, files, now_micros).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

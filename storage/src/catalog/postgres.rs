@@ -12,6 +12,9 @@
 //! | after the answer | the number of the commit | it is there: the answer comes after the log's fsync |
 
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "statements/dump.rs"]
+mod dump;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/edges.rs"]
 mod edges;
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
@@ -43,8 +46,8 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::sql::{self, Dialect};
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
-    SettledMinute, Snapshot, TimeRange, failed,
+    Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
+    Progress, SettledMinute, Snapshot, TimeRange, failed,
 };
 use options::Place;
 use session::{Isolation, Session, within};
@@ -230,6 +233,18 @@ impl Catalog for PostgresCatalog {
         session.end(outcome).await
     }
 
+    async fn restart(
+        &self,
+        topic: &str,
+        partitions: Option<&[u32]>,
+        now_micros: i64,
+    ) -> Result<Vec<(LogPartition, u64)>, CatalogError> {
+        let mut session = self.begin().await?;
+        let restart = publish::restart(&mut session, topic, partitions, now_micros);
+        let outcome = within(self.limits, restart).await;
+        session.commit(outcome).await
+    }
+
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         let mut session = self.begin().await?;
         let outcome = within(self.limits, publish::publish(&mut session, commit)).await;
@@ -287,6 +302,30 @@ impl Catalog for PostgresCatalog {
         let mut session = self.begin_read().await?;
         let outcome = within(self.limits, edges::settled(&mut session, tenant, time)).await;
         session.end(outcome).await
+    }
+
+    async fn dump(&self, now_micros: i64) -> Result<Dump, CatalogError> {
+        let mut session = self.begin_read().await?;
+        let outcome = within(self.limits, dump::dump(&mut session, now_micros)).await;
+        session.end(outcome).await
+    }
+
+    async fn claim_state(
+        &self,
+        path: &str,
+        now_micros: i64,
+        interval: Duration,
+    ) -> Result<Option<Option<String>>, CatalogError> {
+        let mut session = self.begin().await?;
+        let claim = dump::claim_state(&mut session, path, now_micros, interval);
+        let outcome = within(self.limits, claim).await;
+        session.commit(outcome).await
+    }
+
+    async fn restore(&self, dump: &Dump, files: &[FileEntry], now_micros: i64) -> Result<(), CatalogError> {
+        let mut session = self.begin().await?;
+        let outcome = dump::restore(&mut session, dump, files, now_micros).await;
+        session.commit(outcome).await
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

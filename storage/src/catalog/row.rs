@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use weir_proto::model::{AgentId, ByteRange, FileId, RangeSet, SourceId, TenantId};
 
 use super::{
-    CatalogError, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Owner, SourceCover,
-    TimeRange,
+    Anchor, CatalogError, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Owner,
+    SourceCover, TimeRange,
 };
 
 /// A row of [`super::sql::FILES_OF_TIME`].
@@ -43,6 +43,13 @@ pub(crate) fn partition(topic: String, number: i64) -> Result<LogPartition, Cata
         Ok(partition) => Ok(LogPartition { topic, partition }),
         Err(_) => Err(CatalogError::Damaged(format!("a partition of {topic} has the number {number}"))),
     }
+}
+
+/// Bits, not a number: a fingerprint is stored as it lies in memory.
+pub(crate) fn anchor(offset: Option<i64>, fingerprint: Option<i64>) -> Result<Option<Anchor>, CatalogError> {
+    let Some((offset, fingerprint)) = offset.zip(fingerprint) else { return Ok(None) };
+    let offset = from_column("an anchor's offset", offset)?;
+    Ok(Some(Anchor { offset, fingerprint: fingerprint.cast_unsigned() }))
 }
 
 pub(crate) fn source_id(text: &str) -> Result<SourceId, CatalogError> {

@@ -146,6 +146,17 @@ pub(crate) const LATER_TABLES: &[&str] = &[
         status TEXT NOT NULL,
         is_estimated BIGINT NOT NULL,
         PRIMARY KEY (topic, partition_number, agent_id))",
+    "CREATE TABLE IF NOT EXISTS anchors (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        generation BIGINT NOT NULL,
+        message_offset BIGINT,
+        fingerprint BIGINT,
+        PRIMARY KEY (topic, partition_number))",
+    "CREATE TABLE IF NOT EXISTS states (
+        name TEXT NOT NULL PRIMARY KEY,
+        path TEXT NOT NULL,
+        at_micros BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS members (
         name TEXT NOT NULL PRIMARY KEY,
         address TEXT NOT NULL,
@@ -166,7 +177,8 @@ pub(crate) const LATER_TABLES: &[&str] = &[
         PRIMARY KEY (tenant, minute_micros, parent, child))",
 ];
 /// The names of [`LATER_TABLES`].
-pub(crate) const LATER_NAMES: [&str; 4] = ["lanes", "members", "settled_minutes", "service_edges"];
+pub(crate) const LATER_NAMES: [&str; 6] =
+    ["lanes", "anchors", "states", "members", "settled_minutes", "service_edges"];
 
 pub(crate) const FORMAT_INSERT: &str = "INSERT INTO weir_format (version) VALUES ($1)";
 pub(crate) const FORMAT_READ: &str = "SELECT version FROM weir_format";
@@ -224,6 +236,35 @@ pub(crate) const OFFSET_FIRST: &str = "
     ON CONFLICT (topic, partition_number) DO NOTHING";
 pub(crate) const OFFSET_READ: &str =
     "SELECT next_offset FROM offsets WHERE topic = $1 AND partition_number = $2";
+/// A message is told from others by 64 bits, which the column holds as they are.
+pub(crate) const ANCHOR_UPSERT: &str = "
+    INSERT INTO anchors (topic, partition_number, generation, message_offset, fingerprint)
+    VALUES ($1, $2, 0, $3, $4)
+    ON CONFLICT (topic, partition_number) DO UPDATE SET
+        message_offset = excluded.message_offset, fingerprint = excluded.fingerprint";
+pub(crate) const ANCHOR_READ: &str =
+    "SELECT generation, message_offset, fingerprint FROM anchors WHERE topic = $1 AND partition_number = $2";
+/// Nobody has the partition, and no publication under an earlier lease passes.
+pub(crate) const RESTART_LEASE: &str = "
+    UPDATE leases SET owner = '', until_micros = 0, epoch = epoch + 1
+    WHERE topic = $1 AND partition_number = $2";
+pub(crate) const RESTART_OFFSET: &str = "DELETE FROM offsets WHERE topic = $1 AND partition_number = $2";
+pub(crate) const RESTART_ANCHOR: &str = "
+    INSERT INTO anchors (topic, partition_number, generation) VALUES ($1, $2, 1)
+    ON CONFLICT (topic, partition_number) DO UPDATE SET
+        generation = anchors.generation + 1, message_offset = NULL, fingerprint = NULL";
+/// Two at once cannot both claim it: the second finds a row that is too young.
+pub(crate) const STATE_CLAIM: &str = "
+    INSERT INTO states (name, path, at_micros) VALUES ('last', $1, $2)
+    ON CONFLICT (name) DO UPDATE SET path = excluded.path, at_micros = excluded.at_micros
+    WHERE states.at_micros < $3";
+pub(crate) const STATE_READ: &str = "SELECT path FROM states WHERE name = 'last'";
+/// What a catalog must not hold that is to be filled from objects.
+pub(crate) const HELD: &str = "
+    SELECT (SELECT COUNT(*) FROM files) + (SELECT COUNT(*) FROM offsets) + (SELECT COUNT(*) FROM leases)";
+pub(crate) const OFFSETS_OF_TOPIC: &str =
+    "SELECT partition_number, next_offset FROM offsets WHERE topic = $1 ORDER BY partition_number";
+
 pub(crate) const OFFSETS: &str = "SELECT topic, partition_number, next_offset FROM offsets";
 
 pub(crate) const COMMIT_INSERT: &str = "INSERT INTO commits (at_micros) VALUES ($1) RETURNING id";

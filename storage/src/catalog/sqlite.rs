@@ -7,6 +7,9 @@
 // The same text for every database, compiled for each: what it runs on is the
 // types below.
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
+#[path = "statements/dump.rs"]
+mod dump;
+#[allow(clippy::duplicate_mod, reason = "compiled for each database")]
 #[path = "statements/edges.rs"]
 mod edges;
 #[allow(clippy::duplicate_mod, reason = "compiled for each database")]
@@ -36,8 +39,8 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 
 use super::sql::Dialect;
 use super::{
-    Catalog, CatalogError, Commit, Delivery, Gap, Lease, LogPartition, Member, Owner, Progress,
-    SettledMinute, Snapshot, TimeRange, failed, unknown,
+    Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
+    Progress, SettledMinute, Snapshot, TimeRange, failed, unknown,
 };
 
 type Database = Sqlite;
@@ -173,6 +176,18 @@ impl Catalog for SqliteCatalog {
         read::progress(&mut transaction, partition).await
     }
 
+    async fn restart(
+        &self,
+        topic: &str,
+        partitions: Option<&[u32]>,
+        now_micros: i64,
+    ) -> Result<Vec<(LogPartition, u64)>, CatalogError> {
+        let mut transaction = self.begin().await?;
+        let restarted = publish::restart(&mut transaction, topic, partitions, now_micros).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(restarted)
+    }
+
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         let mut transaction = self.begin().await?;
         let id = publish::publish(&mut transaction, commit).await?;
@@ -222,6 +237,29 @@ impl Catalog for SqliteCatalog {
     async fn settled(&self, tenant: &TenantId, time: TimeRange) -> Result<Vec<SettledMinute>, CatalogError> {
         let mut transaction = self.begin_read().await?;
         edges::settled(&mut transaction, tenant, time).await
+    }
+
+    async fn dump(&self, now_micros: i64) -> Result<Dump, CatalogError> {
+        let mut transaction = self.begin_read().await?;
+        dump::dump(&mut transaction, now_micros).await
+    }
+
+    async fn claim_state(
+        &self,
+        path: &str,
+        now_micros: i64,
+        interval: Duration,
+    ) -> Result<Option<Option<String>>, CatalogError> {
+        let mut transaction = self.begin().await?;
+        let last = dump::claim_state(&mut transaction, path, now_micros, interval).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(last)
+    }
+
+    async fn restore(&self, dump: &Dump, files: &[FileEntry], now_micros: i64) -> Result<(), CatalogError> {
+        let mut transaction = self.begin().await?;
+        dump::restore(&mut transaction, dump, files, now_micros).await?;
+        transaction.commit().await.map_err(unknown)
     }
 
     async fn paths(&self) -> Result<Vec<String>, CatalogError> {

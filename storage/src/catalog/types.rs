@@ -88,11 +88,25 @@ pub struct LaneState {
     pub is_estimated: bool,
 }
 
+/// The last message of a partition that is stored. A log that holds another one
+/// there is another log: a topic that was made anew, or another cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Anchor {
+    /// Where it lies.
+    pub offset: u64,
+    /// What tells it from another message at that offset.
+    pub fingerprint: u64,
+}
+
 /// How far a partition is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// The offset that comes next; none when the partition was never stored.
     pub next_offset: Option<u64>,
+    /// The last message below it, where that is known.
+    pub anchor: Option<Anchor>,
+    /// How often an operator had it read from the start of another log.
+    pub generation: u64,
     /// What is stored of each source.
     pub covered: BTreeMap<SourceId, RangeSet>,
     /// Its lanes as of what is stored, by agent.
@@ -165,6 +179,8 @@ pub struct Advance {
     pub from: Option<u64>,
     /// The next offset afterwards.
     pub to: u64,
+    /// The last message below it; none when the step brought no message.
+    pub anchor: Option<Anchor>,
 }
 
 /// What is covered of one source after a commit: replaces what was held.

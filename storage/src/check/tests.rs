@@ -52,7 +52,7 @@ impl Site {
         let lease = self.catalog.lease(&partition, "a", 0, Duration::from_secs(60)).await.unwrap();
         let from = (self.stored > 0).then_some(self.stored);
         self.stored += 1;
-        let advance = Advance { partition, epoch: lease.epoch, from, to: self.stored };
+        let advance = Advance { partition, epoch: lease.epoch, from, to: self.stored, anchor: None };
         let commit = Commit { files: vec![entry], advances: vec![advance], ..Commit::default() };
         self.catalog.publish(&commit).await.unwrap();
         path

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use weir_proto::model::{LayoutId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{FileId, LayoutId, RangeSet, SourceId, TenantId};
 
 use crate::FileError;
 use crate::catalog::LogPartition;
@@ -30,6 +30,21 @@ pub struct Footer {
     pub ranges: Vec<PartitionRanges>,
     /// The layouts that the rows' `layout_id` names, as JSON.
     pub layouts: BTreeMap<LayoutId, String>,
+    /// Which file of which flush it is; none in files of builds that did not say.
+    #[serde(default)]
+    pub part: Option<FlushPart>,
+}
+
+/// One of the files of a flush. They are put one after the other, so that the last
+/// one is there only if all of them are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlushPart {
+    /// Which flush: a later attempt at the same rows has a later one.
+    pub flush: FileId,
+    /// Which of its files: 0, 1, 2, ...
+    pub number: u32,
+    /// There is none after it.
+    pub is_last: bool,
 }
 
 /// The offsets `[from, to)` of a partition.
@@ -41,6 +56,13 @@ pub struct LogSpan {
     pub from: u64,
     /// The first offset not taken.
     pub to: u64,
+    /// Under which lease: of two flushes that took the same offsets, the one with
+    /// the lower epoch was refused.
+    #[serde(default)]
+    pub epoch: i64,
+    /// Of which log: offsets of another one mean other messages.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// What a flush covered of the sources of a partition.
@@ -50,6 +72,9 @@ pub struct PartitionRanges {
     pub partition: LogPartition,
     /// The bytes covered by this flush, by source.
     pub sources: BTreeMap<SourceId, RangeSet>,
+    /// Whose the sources are that are not the file's tenant's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tenants: BTreeMap<SourceId, TenantId>,
 }
 
 impl Footer {
@@ -61,6 +86,7 @@ impl Footer {
             offsets: Vec::new(),
             ranges: Vec::new(),
             layouts: BTreeMap::new(),
+            part: None,
         }
     }
 

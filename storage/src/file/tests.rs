@@ -5,7 +5,7 @@ use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use proptest::prelude::*;
-use weir_proto::model::{ByteRange, LayoutId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
 use weir_proto::schema::{Table, log};
 
 use super::*;
@@ -18,7 +18,7 @@ const HOUR: i64 = 3_600_000_000;
 
 /// The footer of `docs/formats/file-footer-v1.md`, as released. Another
 /// version gets another golden text; this one stays.
-const GOLDEN: &str = include_str!("golden-footer-v1.json");
+const GOLDEN: &str = include_str!("golden-footer-v1-parts.json");
 
 fn golden_footer() -> Footer {
     let partition = LogPartition { topic: "weir.logs".to_owned(), partition: 3 };
@@ -26,15 +26,24 @@ fn golden_footer() -> Footer {
     Footer {
         table: "logs".to_owned(),
         tenant: TenantId::default(),
-        offsets: vec![LogSpan { partition: partition.clone(), from: 117, to: 240 }],
+        offsets: vec![LogSpan { partition: partition.clone(), from: 117, to: 240, epoch: 7, generation: 1 }],
         ranges: vec![PartitionRanges {
             partition,
             sources: BTreeMap::from([(
                 SourceId::from_u128(0x0190_0000_0000_0000_0000_0000_0000_0001),
                 ranges,
             )]),
+            tenants: BTreeMap::from([(
+                SourceId::from_u128(0x0190_0000_0000_0000_0000_0000_0000_0001),
+                TenantId::new("shop").unwrap(),
+            )]),
         }],
         layouts: BTreeMap::from([(LayoutId(-42), r#"{"members":["time","level"]}"#.to_owned())]),
+        part: Some(FlushPart {
+            flush: FileId::from_u128(0x0190_0000_0000_0000_0000_0000_0000_0002),
+            number: 0,
+            is_last: true,
+        }),
     }
 }
 
@@ -58,6 +67,17 @@ fn the_page_shows_the_golden_footer() {
     let shown = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
     let shown: serde_json::Value = serde_json::from_str(shown).unwrap();
     assert_eq!(shown, serde_json::from_str::<serde_json::Value>(GOLDEN).unwrap());
+}
+
+/// Files that were written before there were parts, epochs and generations.
+#[test]
+fn the_first_footers_are_read() {
+    let first = include_str!("golden-footer-v1.json").trim_end();
+    let value_of = |key: &str| Some(if key == footer::FORMAT_KEY { "1" } else { first });
+    let mut expected = Footer { part: None, ..golden_footer() };
+    (expected.offsets[0].epoch, expected.offsets[0].generation) = (0, 0);
+    expected.ranges[0].tenants.clear();
+    assert_eq!(Footer::from_metadata(value_of).unwrap(), expected);
 }
 
 #[test]

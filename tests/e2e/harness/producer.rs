@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -51,6 +51,24 @@ pub(crate) fn add_partitions(brokers: &str, topic: &str, partitions: usize) {
     let grown = [NewPartitions::new(topic, partitions)];
     let answer = runtime.block_on(admin.create_partitions(&grown, &AdminOptions::new()));
     assert!(answer.as_ref().is_ok_and(|answer| answer[0].is_ok()), "{answer:?}");
+}
+
+/// Deletes a topic and makes one of the same name.
+pub(crate) fn recreate_topic(brokers: &str, topic: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an administrator");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let gone = runtime.block_on(admin.delete_topics(&[topic], &AdminOptions::new()));
+    assert!(gone.as_ref().is_ok_and(|gone| gone[0].is_ok()), "{gone:?}");
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    // As Weir makes them.
+    let new = new.set("max.message.bytes", "34603008");
+    super::eventually("the topic is there again", || {
+        match runtime.block_on(admin.create_topics([&new], &AdminOptions::new())) {
+            Ok(made) if made[0].is_ok() => Ok(()),
+            made => Err(format!("{made:?}")),
+        }
+    });
 }
 
 /// The names of all topics.

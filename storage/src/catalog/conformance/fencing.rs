@@ -1,11 +1,11 @@
 //! Who does not own a partition any more cannot move it.
 
 use futures::future::{join, join_all};
-use weir_proto::model::LayoutId;
+use weir_proto::model::{ByteRange, LayoutId};
 
 use super::publishing::everything;
-use super::{LASTS, Store, advance, file, flush, partition, take};
-use crate::catalog::{CatalogError, Commit};
+use super::{LASTS, SECOND, Store, advance, file, flush, partition, take, tenant};
+use crate::catalog::{Anchor, CatalogError, Commit};
 
 pub(super) async fn an_unexpected_offset_is_fenced(store: &impl Store) {
     let catalog = store.open().await;
@@ -55,6 +55,39 @@ pub(super) async fn one_fenced_partition_refuses_the_whole_commit(store: &impl S
     commit.advances.push(advance(&leases[1], Some(3), 5));
     assert!(catalog.publish(&commit).await.expect_err("the second is fenced").is_fenced());
     assert_eq!(everything(&*catalog).await, before);
+}
+
+pub(super) async fn a_restarted_partition_is_nobodys_and_begins_anew(store: &impl Store) {
+    let catalog = store.open().await;
+    let (lease, other) = (take(store, &*catalog, 0, "a").await, take(store, &*catalog, 1, "a").await);
+    let anchor = Anchor { offset: 6, fingerprint: u64::MAX - 3 };
+    let mut commit = flush(&lease, None, 7, 1);
+    commit.advances[0].anchor = Some(anchor);
+    catalog.publish(&commit).await.expect("published");
+    catalog.publish(&flush(&other, None, 9, 2)).await.expect("published");
+    let before = catalog.progress(&partition(0)).await.expect("progress");
+    assert_eq!((before.anchor, before.generation), (Some(anchor), 0));
+    // A step without a message leaves the anchor where it was.
+    let step = Commit { advances: vec![advance(&lease, Some(7), 8)], ..Commit::default() };
+    catalog.publish(&step).await.expect("published");
+    assert_eq!(catalog.progress(&partition(0)).await.expect("progress").anchor, Some(anchor));
+
+    let restarted = catalog.restart("weir.logs", Some(&[0, 5]), SECOND).await.expect("restarted");
+    assert_eq!(restarted, [(partition(0), 8)]);
+    let after = catalog.progress(&partition(0)).await.expect("progress");
+    assert_eq!((after.next_offset, after.anchor, after.generation), (None, None, 1));
+    assert_eq!(after.covered, before.covered, "what is known of each source stays");
+    let step = Commit { advances: vec![advance(&lease, None, 1)], ..Commit::default() };
+    let refused = catalog.publish(&step).await.expect_err("the owner lost it");
+    assert!(refused.is_fenced(), "{refused:?}");
+    let lease = take(store, &*catalog, 0, "b").await;
+    catalog.publish(&flush(&lease, None, 3, 4)).await.expect("it begins anew");
+    let gaps = catalog.gaps(&tenant()).await.expect("gaps");
+    let told: Vec<_> = gaps.iter().map(|gap| (gap.source.as_str(), gap.range, gap.reason.as_str())).collect();
+    assert_eq!(told, [("weir.logs/0", ByteRange::new(8, 8), "log_replaced")]);
+    // The other partition goes on as it was.
+    catalog.publish(&flush(&other, Some(9), 10, 3)).await.expect("published");
+    assert_eq!(catalog.restart("weir.spans", None, SECOND).await.expect("nothing of it"), []);
 }
 
 pub(super) async fn of_concurrent_publishers_exactly_one_wins(store: &impl Store) {

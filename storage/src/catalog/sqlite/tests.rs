@@ -71,7 +71,7 @@ async fn flush(catalog: &dyn Catalog, from: Option<u64>, to: u64) -> Commit {
             level: 0,
             created_micros: 0,
         }],
-        advances: vec![Advance { partition: partition(), epoch: lease.epoch, from, to }],
+        advances: vec![Advance { partition: partition(), epoch: lease.epoch, from, to, anchor: None }],
         covered: vec![SourceCover {
             partition: partition(),
             tenant: TenantId::default(),

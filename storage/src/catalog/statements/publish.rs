@@ -3,13 +3,13 @@
 //! begins the transaction and commits it.
 
 use sqlx::AssertSqlSafe;
-use weir_proto::model::AgentId;
+use weir_proto::model::{AgentId, ByteRange, TenantId, drop_reason};
 
 use super::{Arguments, Connection, DIALECT, Database};
 use crate::catalog::row::{self, to_column};
 use crate::catalog::sql::{self, ManyRows, ROWS_PER_STATEMENT};
 use crate::catalog::{
-    Advance, CatalogError, Commit, FileEntry, Gap, LaneState, LaneStatus, SourceCover, failed,
+    Advance, CatalogError, Commit, FileEntry, Gap, LaneState, LaneStatus, LogPartition, SourceCover, failed,
 };
 
 /// Locks and compares, then writes: a row that was compared cannot change
@@ -73,6 +73,43 @@ pub(super) async fn dismiss(connection: &mut Connection, agent: AgentId) -> Resu
     Ok(dismissed.rows_affected())
 }
 
+/// What was the next offset of a topic's partitions, all or some, is forgotten,
+/// with who has them; what was lost of each becomes a gap.
+pub(super) async fn restart(
+    connection: &mut Connection,
+    topic: &str,
+    partitions: Option<&[u32]>,
+    now_micros: i64,
+) -> Result<Vec<(LogPartition, u64)>, CatalogError> {
+    let offsets: Vec<(i64, i64)> = sqlx::query_as(sql::OFFSETS_OF_TOPIC)
+        .bind(topic)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("read next offsets"))?;
+    let mut restarted = Vec::new();
+    for (number, next) in offsets {
+        let partition = row::partition(topic.to_owned(), number)?;
+        if partitions.is_some_and(|wanted| !wanted.contains(&partition.partition)) {
+            continue;
+        }
+        for statement in [sql::RESTART_LEASE, sql::RESTART_OFFSET, sql::RESTART_ANCHOR] {
+            let statement = sqlx::query(statement).bind(topic).bind(number);
+            statement.execute(&mut *connection).await.map_err(failed("restart partition"))?;
+        }
+        restarted.push((partition, row::from_column("a next offset", next)?));
+    }
+    let gap = |(partition, next): &(LogPartition, u64)| Gap {
+        tenant: TenantId::default(),
+        source: partition.to_string(),
+        range: ByteRange::new(*next, *next),
+        count: 0,
+        reason: drop_reason::LOG_REPLACED.to_owned(),
+        noticed_micros: now_micros,
+    };
+    insert_gaps(connection, &restarted.iter().map(gap).collect::<Vec<_>>()).await?;
+    Ok(restarted)
+}
+
 /// Keeps the other of commit and tombstone out until the transaction ends:
 /// each looks for what the other writes, and must not miss it.
 async fn bar_paths(connection: &mut Connection, lock: Option<&'static str>) -> Result<(), CatalogError> {
@@ -128,7 +165,7 @@ async fn advance_offset(connection: &mut Connection, advance: &Advance) -> Resul
     };
     let moved = statement.execute(&mut *connection).await.map_err(failed("advance offset"))?;
     if moved.rows_affected() == 1 {
-        return Ok(());
+        return keep_anchor(connection, advance).await;
     }
     let found: Option<i64> = sqlx::query_scalar(sql::OFFSET_READ)
         .bind(&partition.topic)
@@ -144,7 +181,24 @@ async fn advance_offset(connection: &mut Connection, advance: &Advance) -> Resul
     })
 }
 
-async fn insert_file(connection: &mut Connection, file: &FileEntry, commit: i64) -> Result<(), CatalogError> {
+async fn keep_anchor(connection: &mut Connection, advance: &Advance) -> Result<(), CatalogError> {
+    let Some(anchor) = advance.anchor else { return Ok(()) };
+    sqlx::query(sql::ANCHOR_UPSERT)
+        .bind(&advance.partition.topic)
+        .bind(i64::from(advance.partition.partition))
+        .bind(to_column("offset", anchor.offset)?)
+        .bind(anchor.fingerprint.cast_signed())
+        .execute(&mut *connection)
+        .await
+        .map_err(failed("keep anchor"))?;
+    Ok(())
+}
+
+pub(super) async fn insert_file(
+    connection: &mut Connection,
+    file: &FileEntry,
+    commit: i64,
+) -> Result<(), CatalogError> {
     let given_up: i64 = sqlx::query_scalar(sql::TOMBSTONE_OF_PATH)
         .bind(&file.path)
         .fetch_one(&mut *connection)

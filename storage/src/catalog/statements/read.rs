@@ -31,7 +31,17 @@ pub(super) async fn progress(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed("read lanes"))?;
+    let anchor: Option<(i64, Option<i64>, Option<i64>)> = sqlx::query_as(sql::ANCHOR_READ)
+        .bind(&of.topic)
+        .bind(i64::from(of.partition))
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed("read anchor"))?;
     let mut progress = Progress::default();
+    if let Some((generation, offset, fingerprint)) = anchor {
+        progress.generation = row::from_column("a generation", generation)?;
+        progress.anchor = row::anchor(offset, fingerprint)?;
+    }
     if let Some(next) = next {
         progress.next_offset = Some(row::from_column("a next offset", next)?);
     }

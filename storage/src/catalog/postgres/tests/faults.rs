@@ -40,7 +40,13 @@ fn flush(lease: &Lease, from: Option<u64>, to: u64) -> Commit {
             level: 0,
             created_micros: 0,
         }],
-        advances: vec![Advance { partition: lease.partition.clone(), epoch: lease.epoch, from, to }],
+        advances: vec![Advance {
+            partition: lease.partition.clone(),
+            epoch: lease.epoch,
+            from,
+            to,
+            anchor: None,
+        }],
         ..Commit::default()
     }
 }
