@@ -7,6 +7,7 @@
 //!
 //! An agent whose event log is away at the start waits for it, alive.
 
+mod deadline;
 mod entrance;
 
 use std::net::SocketAddr;
@@ -24,8 +25,7 @@ use crate::config::Config;
 use crate::role;
 use entrance::Entrance;
 
-/// How long each phase of the stop may take.
-const STOP_DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) use deadline::Deadline;
 
 /// Which roles a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,22 +194,22 @@ impl Node {
     /// Stops in the mirrored order, and reports a part that had failed.
     pub async fn stop(self) -> Result<()> {
         self.ready.store(false, Ordering::SeqCst);
-        let mut failures = Vec::new();
+        let (mut failures, deadline) = (Vec::new(), Deadline::begin());
         if let Some(agent) = self.agent {
-            failures.extend(agent.stop(STOP_DEADLINE).await);
+            failures.extend(agent.stop(deadline).await);
         }
         if let Some(alerting) = self.alerting {
-            failures.extend(alerting.stop(STOP_DEADLINE).await);
+            failures.extend(alerting.stop(deadline).await);
         }
-        failures.extend(stop_part("port", &self.port, STOP_DEADLINE).await);
+        failures.extend(stop_part("port", &self.port, deadline.left()).await);
         if let Some(query) = self.query {
-            failures.extend(query.stop(STOP_DEADLINE).await);
+            failures.extend(query.stop(deadline).await);
         }
         if let Some(ingest) = self.ingest {
-            failures.extend(ingest.stop(STOP_DEADLINE).await);
+            failures.extend(ingest.stop(deadline).await);
         }
         drop(self.log);
-        failures.extend(stop_part("node", &self.handles, STOP_DEADLINE).await);
+        failures.extend(stop_part("node", &self.handles, deadline.left()).await);
         match failures.first() {
             None => tracing::info!("stopped"),
             Some(first) => bail!("{first}"),
@@ -235,11 +235,11 @@ async fn serve_aliases(config: &Config, address: &LocalAddress, router: &Router,
 
 /// Ends a part's tasks, names what is still pending, and answers with the
 /// part's failure, if it had one.
-pub(crate) async fn stop_part(name: &str, handles: &Handles, deadline: Duration) -> Option<String> {
+pub(crate) async fn stop_part(name: &str, handles: &Handles, within: Duration) -> Option<String> {
     handles.shutdown.begin();
-    let pending = handles.tasks.join(deadline).await;
+    let pending = handles.tasks.join(within).await;
     if !pending.is_empty() {
-        tracing::warn!(part = name, ?pending, "still pending after {deadline:?}, ended");
+        tracing::warn!(part = name, ?pending, "still pending after {within:?}, ended");
     }
     handles.tasks.failure()
 }

@@ -1,13 +1,12 @@
 //! Stands where a build has no such role: it cannot be started and says so.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail};
 use axum::Router;
 use weir_runtime::admin::Check;
 use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
+use crate::node::Deadline;
 
 /// A role that this build does not have. It never exists.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Absent {
     }
 
     /// Never called.
-    pub async fn stop(self, _: Duration) -> Option<String> {
+    pub async fn stop(self, _: Deadline) -> Option<String> {
         match self {}
     }
 }

@@ -1,7 +1,5 @@
 //! The agent of this process.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use axum::Router;
 use weir_agent::AgentTopics;
@@ -9,6 +7,7 @@ use weir_runtime::admin::Check;
 use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
+use crate::node::{Deadline, stop_part};
 use crate::role::log::{Log, Topics};
 
 /// A running agent.
@@ -60,13 +59,13 @@ impl Agent {
     }
 
     /// Sends what is framed, waits for the acknowledgements, ends.
-    pub async fn stop(self, deadline: Duration) -> Option<String> {
+    pub async fn stop(self, deadline: Deadline) -> Option<String> {
         let ended = match self.says_goodbye {
-            true => self.agent.retire(deadline).await,
-            false => self.agent.stop(deadline).await,
+            true => self.agent.retire(deadline.left()).await,
+            false => self.agent.stop(deadline.left()).await,
         };
         let failure = ended.err().map(|error| error.to_string());
-        failure.or(crate::node::stop_part("agent", &self.handles, deadline).await)
+        failure.or(stop_part("agent", &self.handles, deadline.left()).await)
     }
 }
 

@@ -1,7 +1,6 @@
 //! Alerting in this process.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use axum::Router;
@@ -11,6 +10,7 @@ use weir_runtime::server::LocalAddress;
 use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
+use crate::node::{Deadline, stop_part};
 use crate::role::rules;
 
 /// Running alerting.
@@ -63,8 +63,8 @@ impl Alerting {
     }
 
     /// Lets messages under way arrive, ends.
-    pub async fn stop(self, deadline: Duration) -> Option<String> {
-        self.alerting.stop(deadline).await;
-        crate::node::stop_part("alerting", &self.handles, deadline).await
+    pub async fn stop(self, deadline: Deadline) -> Option<String> {
+        self.alerting.stop(deadline.left()).await;
+        stop_part("alerting", &self.handles, deadline.left()).await
     }
 }

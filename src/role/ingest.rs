@@ -2,7 +2,6 @@
 //! rows: the node's port for other hosts, a socket for this one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -13,6 +12,7 @@ use weir_runtime::server::{Listener, Server};
 use weir_runtime::{Handles, Shutdown};
 
 use crate::config::Config;
+use crate::node::{Deadline, stop_part};
 use crate::role::log::Log;
 use crate::role::{rules, stores};
 
@@ -73,10 +73,10 @@ impl Ingest {
     }
 
     /// Flushes, commits, gives its leases back, ends.
-    pub async fn stop(self, deadline: Duration) -> Option<String> {
-        let live = crate::node::stop_part("live", &self.socket, deadline).await;
-        self.ingest.stop(deadline).await;
-        crate::node::stop_part("ingest", &self.handles, deadline).await.or(live)
+    pub async fn stop(self, deadline: Deadline) -> Option<String> {
+        let live = stop_part("live", &self.socket, deadline.left()).await;
+        self.ingest.stop(deadline.left()).await;
+        stop_part("ingest", &self.handles, deadline.left()).await.or(live)
     }
 }
 

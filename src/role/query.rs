@@ -20,6 +20,7 @@ use weir_runtime::{Handles, Shutdown, telemetry};
 
 use crate::config::{Config, Paths};
 use crate::http::Client;
+use crate::node::{Deadline, stop_part};
 use crate::role::log::Log;
 
 /// How long the worker may take to end its queries.
@@ -85,8 +86,8 @@ impl Query {
     }
 
     /// Ends the worker.
-    pub async fn stop(self, deadline: Duration) -> Option<String> {
-        crate::node::stop_part("query", &self.handles, deadline).await
+    pub async fn stop(self, deadline: Deadline) -> Option<String> {
+        stop_part("query", &self.handles, deadline.left()).await
     }
 }
 
