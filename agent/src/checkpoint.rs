@@ -24,13 +24,14 @@ mod journal;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{AgentId, SourceId};
+use weir_runtime::create_durably;
 
 use crate::StartError;
 use crate::frame::{Cut, Format, Passed, Stream};
@@ -169,7 +170,7 @@ impl Checkpoint {
             let path = path.to_owned();
             move |source| StartError::StateDirectory { path, source }
         };
-        fs::create_dir_all(directory).map_err(refused(directory))?;
+        create_durably(directory).map_err(refused(directory))?;
         let path = directory.join("lock");
         let lock = OpenOptions::new()
             .create(true)

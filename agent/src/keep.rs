@@ -24,7 +24,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
-use weir_runtime::failpoint;
+use weir_runtime::{create_durably, failpoint};
 
 use crate::checkpoint::{FileKey, sync_directory};
 use crate::frame::ReadAt;
@@ -112,8 +112,7 @@ impl Keep {
     /// first bytes.
     pub(crate) fn draft(&self, key: FileKey, from: u64) -> io::Result<Draft> {
         if !self.directory.exists() {
-            fs::create_dir_all(&self.directory)?;
-            sync_directory(&self.directory)?;
+            create_durably(&self.directory)?;
         }
         let path = self.directory.join(format!("{}.new", key.0));
         // It holds the file's bytes as they are, whatever is redacted of them later.

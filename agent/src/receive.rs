@@ -47,7 +47,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 use weir_proto::model::{Signal, Source, TenantId};
-use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks};
+use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks, create_durably};
 use weir_stream::disk::{DiskConfig, DiskLog};
 use weir_stream::{Append, Offset, Partition, Subscribe, Topic};
 
@@ -265,7 +265,7 @@ fn open(
     handles: &Handles,
 ) -> Result<(DiskLog, Lanes), StartError> {
     let refused = |source| StartError::StateDirectory { path: directory.to_owned(), source };
-    std::fs::create_dir_all(directory).map_err(refused)?;
+    create_durably(directory).map_err(refused)?;
     let config = DiskConfig {
         dir: directory.join("spool"),
         segment_bytes: SEGMENT_BYTES,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
+use weir_runtime::create_durably;
 use weir_stream::{Append, AppendError, Partition, Record, StoredRecord, Topic};
 
 use crate::error::StartError;
@@ -94,8 +95,9 @@ impl DeadLetters {
     /// Sees to it that the place is there.
     pub(crate) fn prepare(&self) -> Result<(), StartError> {
         match &self.0 {
-            Place::Directory(path) => fs::create_dir_all(path)
-                .map_err(|source| StartError::DeadLetters { path: path.clone(), source }),
+            Place::Directory(path) => {
+                create_durably(path).map_err(|source| StartError::DeadLetters { path: path.clone(), source })
+            }
             Place::Topic(..) => Ok(()),
         }
     }

@@ -5,12 +5,14 @@
 //! [`Metrics`] is what Weir says about itself in numbers, [`telemetry`] in
 //! words. [`config`] reads what was written. [`server`] and [`unix`] speak
 //! HTTP, [`admin`] answers for the process, [`child`] and [`limit`] keep a
-//! second one within bounds. [`failpoint`] is where tests make it fail.
+//! second one within bounds. [`failpoint`] is where tests make it fail, [`create_durably`] where state
+//! begins to be kept.
 
 pub mod admin;
 pub mod child;
 mod clock;
 pub mod config;
+mod directory;
 pub mod failpoint;
 pub mod limit;
 mod metrics;
@@ -23,6 +25,7 @@ pub mod telemetry;
 pub mod unix;
 
 pub use clock::Clock;
+pub use directory::create_durably;
 pub use metrics::Metrics;
 pub use quantity::{ByteSize, HumanDuration, QuantityError};
 pub use shutdown::Shutdown;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Cluster, Found, Role, append, eventually, messages, produce};
+use crate::harness::{Cluster, Found, Role, append, eventually, messages, produce, weir};
 
 const LINES: [(&str, &str); 6] = [
     ("content-type", "application/vnd.weir.lines+arrow"),
@@ -88,6 +88,38 @@ fn a_message_over_which_it_panics_is_put_away_and_the_process_goes_on() {
     ingest.wait_until_ready();
     let rows = query.rows("SELECT count(*), count(DISTINCT body) FROM logs");
     assert_eq!(rows[0][0], rows[0][1], "a line is there twice");
+    // The fault is over: what was put away is sent again, and nothing is missing.
+    eventually("the losses are told", || {
+        let gaps = query.rows("SELECT DISTINCT reason FROM weir.gaps ORDER BY reason");
+        if gaps == [[json!("hole")], [json!("undecodable")]] { Ok(()) } else { Err(format!("{gaps:?}")) }
+    });
+    let run = |arguments: &[&str]| {
+        let mut command = weir();
+        command.arg("dead-letter").args(arguments).env("WEIR_LOG_KAFKA_BROKERS", &brokers);
+        let output = command.env("WEIR_CATALOG", cluster.postgres.url()).output().expect("it runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let listed: serde_json::Value = serde_json::from_str(&run(&["list", "--json"])).expect("one letter");
+    assert_eq!(listed["is_lost"], true, "{listed}");
+    let id = listed["id"].as_str().expect("an id");
+    let shown = run(&["show", id]);
+    assert!(shown.contains(&reason) && shown.contains("weir-agent: "), "{shown}");
+    let said = run(&["replay", id]);
+    assert!(said.contains("1 dead letters replayed, 0 were already"), "{said}");
+    let said = run(&["replay", "--all"]);
+    assert!(said.contains("0 dead letters replayed, 1 were already"), "{said}");
+    eventually("every line is there once, and no loss is left", || {
+        let rows = query.rows("SELECT count(*), count(DISTINCT body) FROM logs");
+        let gaps = query.rows("SELECT source_id, start, \"end\", reason FROM weir.gaps");
+        let all = json!(lines + 1);
+        if rows[0][0] == all && rows[0][1] == all && gaps.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{rows:?} of {all}, {gaps:?}"))
+        }
+    });
 }
 
 #[test]

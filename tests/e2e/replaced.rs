@@ -1,6 +1,7 @@
-//! A topic that is deleted and made anew, and has grown past where it was read
-//! to: reading on would pass over what came before. It is recognised, nothing is
-//! read until an operator says so, and then everything is, once.
+//! A topic that is deleted and made anew, or another cluster in the place of the
+//! one before, and it has grown past where it was read to: reading on would pass
+//! over what came before. It is recognised, nothing is read until an operator says
+//! so, and then everything is, once.
 
 use std::time::Duration;
 
@@ -101,5 +102,22 @@ fn a_recreated_topic_is_recognised_by_an_ingester_that_starts() {
     let lines = next_offset(&site.cluster) + 10;
     outgrow(&site.cluster, lines);
     site.ingest = site.cluster.start_node("ingest", Role::Ingest);
+    reset_and_judge(&site, lines);
+}
+
+#[test]
+fn another_cluster_in_its_place_is_recognised() {
+    let site = site("another-cluster");
+    next_offset(&site.cluster);
+    site.ingest.pause(true);
+    site.cluster.kafka.kill();
+    std::fs::remove_dir_all(site.cluster.kafka.dir().join("data")).expect("the old cluster is gone");
+    site.cluster.kafka.restart();
+    for topic in ["weir.logs", "weir.spans", "weir.metrics", "weir.dead-letter"] {
+        recreate_topic(&site.cluster.kafka.brokers(), topic, 1);
+    }
+    let lines = next_offset(&site.cluster) + 10;
+    outgrow(&site.cluster, lines);
+    site.ingest.pause(false);
     reset_and_judge(&site, lines);
 }
