@@ -2,11 +2,14 @@
 //! others, and plans which partitions should be its own.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use weir_proto::model::FileId;
 use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Handles, TaskError};
 use weir_storage::catalog::{Catalog, LogPartition, Member};
@@ -23,6 +26,9 @@ const HEALTH: &str = "members";
 /// theirs must not be taken from them for that.
 const GRACE_ROUNDS: u32 = 3;
 
+/// Where the id of an ingester is kept.
+const ID_FILE: &str = "ingest.id";
+
 /// Who this process is among several ingesters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberIdentity {
@@ -34,13 +40,33 @@ pub struct MemberIdentity {
 }
 
 impl MemberIdentity {
-    /// Named after this host and the directory in which the process keeps its
-    /// state, which no other process has at the same time.
-    pub fn of_directory(directory: &Path, address: impl Into<String>) -> Self {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let place = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-        Self { name: format!("{} {}", host.trim(), place.display()), address: address.into() }
+    /// Named after this host, the directory in which the process keeps its state,
+    /// and an id that is drawn once and kept there: containers may be alike in the
+    /// first two.
+    ///
+    /// # Errors
+    /// The id cannot be kept.
+    pub fn of_directory(directory: &Path, address: impl Into<String>) -> io::Result<Self> {
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let id = kept_id(&directory.join(ID_FILE))?;
+        let place = directory.canonicalize()?;
+        Ok(Self { name: format!("{} {} {id}", host.trim(), place.display()), address: address.into() })
     }
+}
+
+/// The id in a file; drawn and written if there is none.
+fn kept_id(path: &Path) -> io::Result<FileId> {
+    let kept = fs::read_to_string(path).ok();
+    if let Some(id) = kept.and_then(|text| text.trim().parse().ok()) {
+        return Ok(id);
+    }
+    let id = FileId::generate();
+    // Should it be lost in a power cut, another is drawn, and what was leased
+    // under this one is free when that has run out.
+    let unfinished = path.with_extension("unfinished");
+    fs::write(&unfinished, format!("{id}\n"))?;
+    fs::rename(&unfinished, path)?;
+    Ok(id)
 }
 
 /// The partitions that should be ours, as far as is known.
@@ -186,8 +212,14 @@ mod tests {
     #[test]
     fn a_name_outlives_the_process_and_tells_directories_apart() {
         let directory = tempfile::tempdir().expect("a directory");
-        let name = |path: &Path| MemberIdentity::of_directory(path, "http://h:1").name;
-        assert_eq!(name(directory.path()), name(directory.path()));
-        assert_ne!(name(directory.path()), name(Path::new("/")));
+        let name = |path: &Path| MemberIdentity::of_directory(path, "http://h:1").expect("a name").name;
+        let before = name(directory.path());
+        assert_eq!(name(directory.path()), before);
+        assert_ne!(name(tempfile::tempdir().expect("a directory").path()), before);
+        // The same host and path, as in another container: another ingester.
+        fs::write(directory.path().join(ID_FILE), "").expect("emptied");
+        assert_ne!(name(directory.path()), before);
+        let missing = MemberIdentity::of_directory(&directory.path().join("none"), "http://h:1");
+        assert!(missing.is_err());
     }
 }

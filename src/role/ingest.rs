@@ -36,7 +36,8 @@ impl Ingest {
             (Some(append), Some(topic)) => DeadLetters::topic(append.clone(), topic.clone()),
             _ => DeadLetters::directory(paths.dead_letters()),
         };
-        let member = MemberIdentity::of_directory(&config.data, address(config).await?);
+        let member = MemberIdentity::of_directory(&config.data, address(config).await?)
+            .with_context(|| format!("the ingester's id in {}", config.data.display()))?;
         let rules = rules::log_rules(config)?;
         let (topics, config) = (log.topics.all(), config.ingest.clone());
         let started = weir_ingest::start(
