@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use weir_runtime::planted;
 
 use crate::frame::ReadAt;
 
@@ -115,7 +116,8 @@ impl Fingerprint {
                 read => filled += read,
             }
         }
-        if filled < self.bytes || crc32c::crc32c(&head[..self.bytes]) != self.crc32c {
+        let is_other = filled < self.bytes || crc32c::crc32c(&head[..self.bytes]) != self.crc32c;
+        if is_other && !planted::is("seek-without-size-check") {
             return Ok(None);
         }
         Ok(Some(Self { bytes: filled, crc32c: crc32c::crc32c(&head[..filled]) }))

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use weir_proto::schema::Table;
 use weir_runtime::telemetry::error_chain;
-use weir_runtime::{Clock, failpoint};
+use weir_runtime::{Clock, failpoint, planted};
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit, FileEntry, LogPartition};
 use weir_storage::object::Objects;
 use weir_stream::{Offset, Partition, Subscribe, Topic};
@@ -100,6 +100,9 @@ impl Committer {
         }
         let mut files = Vec::new();
         let now_micros = self.clock.now_micros();
+        if planted::is("commit-offsets-first") && !take.tables.is_empty() {
+            self.publish(&take, &files, now_micros).await?;
+        }
         if let Err(error) = flush::store(&take, &*self.objects, now_micros, &mut files).await {
             self.remove(&files).await;
             return Err(error);
@@ -130,7 +133,7 @@ impl Committer {
         now_micros: i64,
     ) -> Result<Outcome, FlushError> {
         let layouts = take.tables.values().flat_map(|table| &table.layouts);
-        let commit = Commit {
+        let mut commit = Commit {
             files: files.to_vec(),
             advances: take.advances.clone(),
             covered: take.covered.clone(),
@@ -139,6 +142,9 @@ impl Committer {
             lanes: take.lanes.clone(),
             now_micros,
         };
+        if planted::is("commit-offsets-first") && !files.is_empty() {
+            commit = Commit { files: commit.files, now_micros, ..Commit::default() };
+        }
         drop(failpoint::reach("ingest.publish.before"));
         let published = self.catalog.publish(&commit).await;
         drop(failpoint::reach("ingest.publish.after"));

@@ -5,8 +5,8 @@
 //! [`Metrics`] is what Weir says about itself in numbers, [`telemetry`] in
 //! words. [`config`] reads what was written. [`server`] and [`unix`] speak
 //! HTTP, [`admin`] answers for the process, [`child`] and [`limit`] keep a
-//! second one within bounds. [`failpoint`] is where tests make it fail, [`create_durably`] where state
-//! begins to be kept.
+//! second one within bounds. [`failpoint`] is where tests make it fail, [`planted`] where
+//! they make it wrong. [`create_durably`] is where state begins to be kept.
 
 pub mod admin;
 pub mod child;
@@ -16,6 +16,7 @@ mod directory;
 pub mod failpoint;
 pub mod limit;
 mod metrics;
+pub mod planted;
 mod quantity;
 pub mod server;
 mod shutdown;

@@ -24,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use thiserror::Error;
 use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_runtime::failpoint;
 
 pub use dump::{Cell, Dump, Rows};
 pub use edges::{ServiceEdge, SettledMinute};
@@ -257,6 +258,11 @@ impl CatalogError {
 
 fn failed(step: &'static str) -> impl FnOnce(sqlx::Error) -> CatalogError {
     move |source| CatalogError::Query { step, source }
+}
+
+/// A place where a test makes a step fail as it would by itself.
+fn reach(place: &'static str) -> Result<(), sqlx::Error> {
+    failpoint::reach(place).map_err(|injected| sqlx::Error::Io(injected.into()))
 }
 
 fn unknown(source: sqlx::Error) -> CatalogError {

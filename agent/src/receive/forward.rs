@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::watch;
 use weir_proto::model::Signal;
-use weir_runtime::{Clock, failpoint};
+use weir_runtime::{Clock, failpoint, planted};
 use weir_stream::disk::DiskReader;
 use weir_stream::{Offset, Partition, ReadError, ReadLimit, Record, StoredRecord, Subscribe};
 
@@ -86,6 +86,10 @@ impl Forwarder {
             // Nothing may be said before the spool was really looked at.
             let Some(records) = self.read(Duration::ZERO, APPEND_BYTES).await? else { continue };
             if !records.is_empty() {
+                if planted::is("unlink-before-fsync") {
+                    self.from = records.last().map_or(self.from, |last| last.offset.next());
+                    self.save(&mut saved, Duration::ZERO).await;
+                }
                 self.forward(&records).await?;
                 marked = Some(Instant::now());
                 self.save(&mut saved, SAVE_INTERVAL).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use weir_proto::DecodeError;
 use weir_proto::model::{ByteRange, drop_reason};
-use weir_runtime::TaskError;
 use weir_runtime::telemetry::error_chain;
+use weir_runtime::{TaskError, planted};
 use weir_storage::catalog::Progress;
 use weir_stream::{Offset, ReadError, ReadLimit, StoredRecord};
 
@@ -154,11 +154,14 @@ impl Reader {
                 Some(Halt::Unsupported(unsupported)) => return Ok((intake, Err(unsupported))),
                 Some(Halt::Undecodable(error)) => {
                     let message = rest.remove(0);
+                    messages = rest;
+                    if planted::is("skip-dead-letter") {
+                        continue;
+                    }
                     self.put_away(&message, &error).await;
                     let now_micros = self.shared.handles.clock.now_micros();
                     let lost = Accepted::undecodable(&self.partition, &message, now_micros);
                     self.shared.live.append(term, vec![lost]);
-                    messages = rest;
                 }
             }
         }

@@ -47,7 +47,7 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 use super::sql::{self, Dialect};
 use super::{
     Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
-    Progress, SettledMinute, Snapshot, TimeRange, failed,
+    Progress, SettledMinute, Snapshot, TimeRange, failed, reach, unknown,
 };
 use options::Place;
 use session::{Isolation, Session, within};
@@ -248,7 +248,9 @@ impl Catalog for PostgresCatalog {
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
         let mut session = self.begin().await?;
         let outcome = within(self.limits, publish::publish(&mut session, commit)).await;
-        session.commit(outcome).await
+        let id = session.commit(outcome).await?;
+        reach("storage.commit.after").map_err(unknown)?;
+        Ok(id)
     }
 
     async fn snapshot(

@@ -40,7 +40,7 @@ use weir_proto::model::{AgentId, LayoutId, TenantId};
 use super::sql::Dialect;
 use super::{
     Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
-    Progress, SettledMinute, Snapshot, TimeRange, failed, unknown,
+    Progress, SettledMinute, Snapshot, TimeRange, failed, reach, unknown,
 };
 
 type Database = Sqlite;
@@ -192,6 +192,7 @@ impl Catalog for SqliteCatalog {
         let mut transaction = self.begin().await?;
         let id = publish::publish(&mut transaction, commit).await?;
         transaction.commit().await.map_err(unknown)?;
+        reach("storage.commit.after").map_err(unknown)?;
         Ok(id)
     }
 

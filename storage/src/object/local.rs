@@ -25,6 +25,7 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use weir_proto::model::FileId;
+use weir_runtime::failpoint;
 
 use super::{ObjectEntry, Objects};
 use crate::ObjectError;
@@ -86,8 +87,12 @@ impl LocalStore {
             .create_new(true)
             .open(&incoming.0)
             .map_err(disk("create", &incoming.0))?;
-        write(&mut file).map_err(disk("write", &incoming.0))?;
-        file.sync_all().map_err(disk("sync", &incoming.0))?;
+        let reach = |place| failpoint::reach(place).map_err(io::Error::from);
+        reach("storage.put.write.before")
+            .and_then(|()| write(&mut file))
+            .map_err(disk("write", &incoming.0))?;
+        let synced = reach("storage.put.sync.before").and_then(|()| file.sync_all());
+        synced.map_err(disk("sync", &incoming.0))?;
         let directory = target.parent().unwrap_or(&self.root);
         DirBuilder::new().recursive(true).create(directory).map_err(disk("create", directory))?;
         match fs::hard_link(&incoming.0, &target) {
@@ -100,7 +105,8 @@ impl LocalStore {
             }
             linked => linked.map_err(disk("name", &target))?,
         }
-        self.sync_up(directory).inspect_err(|_| {
+        let reached = reach("storage.put.sync_directory.before").map_err(disk("sync", directory));
+        reached.and_then(|()| self.sync_up(directory)).inspect_err(|_| {
             // Not known to be durable, so not there: the caller puts it again
             // under another name.
             let _ = fs::remove_file(&target);

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use weir_runtime::failpoint;
+use weir_runtime::{failpoint, planted};
 
 use super::files::{File, Files, write_all};
 use super::frame;
@@ -63,7 +63,9 @@ impl ActiveSegment {
         write_all(&*file, &mut [IoSlice::new(&header)], 0).map_err(StepError::at("write", &path))?;
         file.sync_all().map_err(StepError::at("sync", &path))?;
         drop(failpoint::reach("log.segment.sync_directory.before"));
-        files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;
+        if !planted::is("no-directory-fsync") {
+            files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;
+        }
         let seed = Seed::new(&place.partition, base);
         Ok(Self { file, path, seed, end: HEADER_BYTES as u64 })
     }
@@ -97,7 +99,8 @@ impl ActiveSegment {
     /// Makes what was written durable.
     pub(super) fn sync(&mut self, written: u64) -> Result<(), StepError> {
         let synced = failpoint::reach("log.sync.before").map_err(Into::into);
-        synced.and_then(|()| self.file.sync_data()).map_err(StepError::at("sync", &self.path))?;
+        let sync = || if planted::is("ack-before-fsync") { Ok(()) } else { self.file.sync_data() };
+        synced.and_then(|()| sync()).map_err(StepError::at("sync", &self.path))?;
         // Only to end here: what is durable stays so.
         drop(failpoint::reach("log.sync.after"));
         self.end += written;

@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tokio::sync::{Notify, oneshot};
+use weir_runtime::planted;
 
 use super::contact::Contact;
 use crate::Offset;
@@ -104,6 +105,12 @@ impl ProducerContext for Deliveries {
             Ok(message) => {
                 self.contact.reached();
                 pending.settle(Ok(message.offset()));
+            }
+            Err((error, _))
+                if planted::is("drop-on-timeout")
+                    && error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut) =>
+            {
+                pending.settle(Ok(0));
             }
             Err((error, _)) => {
                 pending.settle(Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)));

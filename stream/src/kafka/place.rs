@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
 use rdkafka::{Offset as RdOffset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
+use weir_runtime::planted;
 
 use super::contact::Contact;
 use super::message::stored;
@@ -69,7 +70,10 @@ impl Place {
     /// is not seen again: librdkafka marks it as outdated.
     pub(super) fn put(&mut self, client: &Client, from: Offset) -> Result<(), RdError> {
         self.release(client)?;
-        let offset = RdOffset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
+        let mut offset = RdOffset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
+        if planted::is("auto-offset-store") {
+            offset = RdOffset::Stored;
+        }
         client.incremental_assign(&self.list(offset)?)?;
         (self.is_fetched, self.next) = (true, Some(from));
         Ok(())

@@ -9,7 +9,7 @@ use std::fs::File;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use weir_runtime::ByteSize;
+use weir_runtime::{ByteSize, planted};
 
 use super::config::is_set;
 use super::{KafkaConfig, KafkaError, KafkaTls, SaslMechanism};
@@ -135,6 +135,9 @@ pub(super) fn producer(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
     // The broker's limit holds for a batch: one that two records of an allowed
     // size overflow would be refused for both.
     client.set("batch.size", config.message_bytes.0.min(1_000_000).to_string());
+    if planted::is("drop-on-timeout") {
+        client.set("message.timeout.ms", "1000");
+    }
     Ok(client)
 }
 
@@ -146,6 +149,10 @@ pub(super) fn consumer(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
     // For each partition: each has a queue of its own.
     client.set("queued.max.messages.kbytes", kib(config.fetch_bytes));
     client.set("fetch.message.max.bytes", config.fetch_bytes.0.to_string());
+    if planted::is("auto-offset-store") {
+        client.set("enable.auto.commit", "true").set("enable.auto.offset.store", "true");
+        client.set("auto.commit.interval.ms", "100").set("auto.offset.reset", "earliest");
+    }
     Ok(client)
 }
 
