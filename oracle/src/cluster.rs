@@ -56,6 +56,18 @@ pub(crate) struct Variable {
     pub(crate) value: OsString,
 }
 
+impl Variable {
+    /// Of all nodes.
+    pub(crate) fn everywhere(name: &str, value: impl Into<OsString>) -> Self {
+        Self { nodes: String::new(), name: name.to_owned(), value: value.into() }
+    }
+
+    /// True if processes that have it end by themselves, or may.
+    pub(crate) fn tells_to_fail(&self) -> bool {
+        self.name == "FAILPOINTS" || self.name == "PLANTED_BUG"
+    }
+}
+
 impl Cluster {
     /// Starts Kafka and Postgres where the shape has them; no node yet.
     ///
@@ -156,6 +168,19 @@ impl Cluster {
     /// Lines of the nodes' standard error that begin so, over all their lives.
     pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
         self.nodes.values().flat_map(|node| node.said(beginning)).collect()
+    }
+
+    /// What `weir check --rows` says of files and catalog, and whether all is well.
+    ///
+    /// # Errors
+    /// There is no node that has both.
+    pub(crate) fn check(&self) -> Result<(bool, String)> {
+        let knows_both = |node: &&Node| matches!(node.role(), "all" | "query" | "ingest");
+        let node = self.nodes.values().find(knows_both).context("nobody has files and a catalog")?;
+        let output = node.command(&self.binary, "check").arg("--rows").output().context("weir check")?;
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).trim().to_owned());
+        Ok((output.status.success(), said.join(" ").trim().to_owned()))
     }
 
     /// The real Kafka.

@@ -23,6 +23,8 @@ use crate::http::{Answer, NoAnswer};
 use crate::ledger::{Fate, Ledger};
 use crate::worker::Worker;
 
+pub(crate) use otlp::push_logs;
+
 /// How often an issuer issues.
 const TICK: Duration = Duration::from_millis(25);
 

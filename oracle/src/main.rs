@@ -24,14 +24,18 @@ mod ledger;
 mod load;
 mod mount;
 mod node;
+mod planted;
+mod play;
 mod port;
 mod postgres;
+mod power;
 mod probe;
 mod query;
 mod report;
 mod run;
 mod scenario;
 mod stranger;
+mod subset;
 mod total;
 mod watch;
 mod worker;
@@ -47,9 +51,7 @@ use arguments::{Command, Options, USAGE};
 fn main() -> ExitCode {
     let outcome = match arguments::parse(std::env::args().skip(1)) {
         Ok(Command::List) => {
-            for scenario in scenario::ALL {
-                println!("{:16} {}", scenario.name(), scenario.about());
-            }
+            list();
             Ok(true)
         }
         Ok(Command::Help) => {
@@ -57,6 +59,10 @@ fn main() -> ExitCode {
             Ok(true)
         }
         Ok(Command::Run(options)) => play(&options),
+        Ok(Command::Planted { names, seeds, json }) => {
+            binary().and_then(|binary| planted::search(&names, &seeds, json, &binary))
+        }
+        Ok(Command::Subset { json }) => binary().and_then(|binary| subset::run(json, &binary)),
         Err(wrong) => Err(anyhow::anyhow!("{wrong}\n\n{USAGE}")),
     };
     match outcome {
@@ -74,35 +80,30 @@ fn main() -> ExitCode {
 fn play(options: &Options) -> Result<bool> {
     let scenario = scenario::of(&options.scenario)
         .with_context(|| format!("there is no scenario {:?}; --list names them", options.scenario))?;
-    let binary = std::env::var_os("WEIR_ORACLE_BINARY").map(PathBuf::from);
-    let binary = binary.context("WEIR_ORACLE_BINARY is to name the binary under test")?;
-    let binary = binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))?;
-    let dir = tempfile::Builder::new().prefix(&format!("weir-oracle-{}-", scenario.name())).tempdir()?;
-    // Postgres reads its directory as another user.
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), open)?;
-    eprintln!("{}: seed {}, in {}", scenario.name(), options.seed, dir.path().display());
-    let (path, mut dir) = (dir.path().to_owned(), Some(dir));
-    let played = run::run(scenario, options, &path, &binary);
-    let is_pass = played.as_ref().is_ok_and(report::Report::is_pass);
-    if options.keep || !is_pass {
-        eprintln!("kept for inspection: {}", path.display());
-        dir.take().map(tempfile::TempDir::keep);
-    }
-    let mut result = played?.json();
-    result["host_load"] = host_load();
+    let (report, mut result) = play::once(scenario, options, &binary()?)?;
     if let Some(total) = &options.total {
         let sums = total::add(total, &result)?;
         result["total"] = sums;
     }
     tell(&result, options.json);
-    Ok(is_pass)
+    Ok(report.is_pass())
 }
 
-/// Who else used the processors in the last minute: a slow recovery may be theirs.
-fn host_load() -> Value {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split(' ').next().and_then(|word| word.parse::<f64>().ok()).into()
+/// The binary under test.
+fn binary() -> Result<PathBuf> {
+    let binary = std::env::var_os("WEIR_ORACLE_BINARY").map(PathBuf::from);
+    let binary = binary.context("WEIR_ORACLE_BINARY is to name the binary under test")?;
+    binary.canonicalize().with_context(|| format!("there is no {}", binary.display()))
+}
+
+fn list() {
+    for scenario in scenario::ALL {
+        println!("{:16} {}", scenario.name(), scenario.about());
+    }
+    println!("\nbugs that can be planted, and what finds them:");
+    for planted in &planted::ALL {
+        println!("{:26} {}", planted.bug, planted.scenario);
+    }
 }
 
 fn tell(result: &Value, as_json: bool) {

@@ -69,6 +69,20 @@ impl Node {
         self.environment.push((name.into(), value.into()));
     }
 
+    /// A command of the binary over this node's data, with its settings.
+    pub(crate) fn command(&self, binary: &Path, word: &str) -> Command {
+        let mut command = Command::new(binary);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
+        command.arg(word).arg("--data").arg(&self.data);
+        command.env("WEIR_LISTEN", self.address.to_string());
+        // The ports that clients try by themselves belong to nobody's test.
+        command.env("WEIR_ALIASES", "[]");
+        command.envs(self.environment.iter().cloned());
+        command
+    }
+
     /// Starts the process and waits for nothing.
     ///
     /// # Errors
@@ -78,15 +92,7 @@ impl Node {
             bail!("{} runs already", self.name);
         }
         let stderr = fs::OpenOptions::new().append(true).create(true).open(&self.stderr)?;
-        let mut command = Command::new(binary);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
-            command.env_remove(name);
-        }
-        command.arg(self.role()).arg("--data").arg(&self.data);
-        command.env("WEIR_LISTEN", self.address.to_string());
-        // The ports that clients try by themselves belong to nobody's test.
-        command.env("WEIR_ALIASES", "[]");
-        command.envs(self.environment.iter().cloned());
+        let mut command = self.command(binary, self.role());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
         self.watch.mind(Pid::from_child(&child));

@@ -30,6 +30,8 @@ pub(crate) struct Evidence {
     pub(crate) handovers: u64,
     /// Processes that ended by themselves.
     pub(crate) crashes: u64,
+    /// What `weir check --rows` says of files and catalog at the end.
+    pub(crate) checked: String,
     /// The slowest recovery after a fault of each kind.
     pub(crate) slowest: BTreeMap<String, Duration>,
     pub(crate) answers: u64,
@@ -74,6 +76,16 @@ impl Report {
         self.problems.is_empty()
     }
 
+    /// What became of the events.
+    pub(crate) fn findings(&self) -> &Findings {
+        &self.evidence.findings
+    }
+
+    /// What is wrong.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
     /// All of it.
     pub(crate) fn json(&self) -> Value {
         let Evidence { faults, findings, slowest, .. } = &self.evidence;
@@ -105,6 +117,7 @@ impl Report {
             "commits": self.evidence.commits,
             "handovers": self.evidence.handovers,
             "crashes": self.evidence.crashes,
+            "checked": self.evidence.checked,
             "answers": self.evidence.answers,
             "questions_unanswered": self.evidence.unanswered_questions,
             "slowest_recovery_s": slowest.values().copied().max().map_or(0.0, tenths),

@@ -4,20 +4,23 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use weir_storage::object::s3_server::S3Server;
 
 use crate::arguments::Options;
 use crate::cluster::{Cluster, Variable};
 use crate::counters::{self, Board};
-use crate::fault::{Faults, LIVE};
+use crate::fault::Faults;
 use crate::judge::{Findings, Judge};
 use crate::ledger::{Book, Ledger, Table};
 use crate::load::{Halves, Load};
 use crate::mount::Mount;
+use crate::power::Power;
 use crate::probe::{Observed, Probe, Seen};
 use crate::query::Query;
 use crate::report::{Evidence, Report};
@@ -27,9 +30,6 @@ use crate::worker::Worker;
 /// How long the processes may take from their start to the first row.
 const START: Duration = Duration::from_secs(60);
 
-/// How long everything may take to be stored once nothing happens any more.
-const SETTLE: Duration = Duration::from_secs(90);
-
 /// What Weir tells of itself among the rows: which lines it left out, and why.
 const OWN: &str = "weir-agent";
 
@@ -38,9 +38,13 @@ const BREATH_MS: Range<u64> = 300..2000;
 
 /// What a scenario works with.
 pub(crate) struct Run {
-    // The processes go before their disks.
+    // The processes go before their disks and stores.
     pub(crate) cluster: Cluster,
     pub(crate) mounts: Vec<Mount>,
+    pub(crate) power: Option<Power>,
+    pub(crate) store: Option<S3Server>,
+    /// The books, for a scenario that issues events of its own.
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) random: SmallRng,
     pub(crate) board: Board,
     pub(crate) options: Options,
@@ -48,10 +52,13 @@ pub(crate) struct Run {
     pub(crate) halves: Halves,
     /// Records that nobody can decode, as they were produced.
     pub(crate) poisoned: Vec<Vec<u8>>,
+    /// Processes are told to end by themselves.
+    pub(crate) is_told_to_fail: bool,
     asked: u64,
     faults: Faults,
     seen: Seen,
     crashes: Vec<String>,
+    wrongs: Vec<String>,
 }
 
 /// Runs a scenario in a directory.
@@ -61,22 +68,28 @@ pub(crate) struct Run {
 pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary: &Path) -> Result<Report> {
     let begun = Instant::now();
     let setup = scenario.setup(options);
-    let mut environment: Vec<_> = setup.settings.iter().map(|(name, value)| for_all(name, value)).collect();
+    let mut environment: Vec<_> =
+        setup.settings.iter().map(|(name, value)| Variable::everywhere(name, value)).collect();
     environment.extend(options.environment.iter().cloned());
     let board = Board::default();
     let cluster = Cluster::start(setup.shape, dir, binary, environment, &board)?;
     let mut run = Run {
         cluster,
         mounts: Vec::new(),
+        power: None,
+        store: None,
+        ledger: Arc::new(Ledger::new(options.seed)),
         random: SmallRng::seed_from_u64(options.seed),
         board: board.clone(),
         options: options.clone(),
         halves: Halves::default(),
         poisoned: Vec::new(),
-        asked: options.faults.unwrap_or_else(|| scenario.faults()),
+        is_told_to_fail: options.environment.iter().any(Variable::tells_to_fail),
+        asked: options.faults.unwrap_or(if options.is_brief { scenario.brief() } else { scenario.faults() }),
         faults: Faults::default(),
         seen: Seen::default(),
         crashes: Vec::new(),
+        wrongs: Vec::new(),
     };
     scenario.prepare(&mut run)?;
     for name in &setup.nodes {
@@ -85,7 +98,7 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
     for name in &setup.nodes {
         run.cluster.node(name)?.wait_until_ready()?;
     }
-    let (ledger, query) = (Ledger::new(options.seed), run.cluster.query()?);
+    let (ledger, query) = (run.ledger.clone(), run.cluster.query()?);
     let (input, agent, counters) = (run.cluster.input(), run.cluster.agent()?, board.follow());
     let probe = Probe::start(&ledger, &input, query)?;
     run.seen = probe.seen().clone();
@@ -98,12 +111,8 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
     if let Err(error) = run.mend() {
         problems.push(format!("{error:#}"));
     }
-    let evidence = run.conclude(scenario, &ledger, load, probe, counters, &mut problems)?;
+    let evidence = run.conclude(scenario, load, probe, counters, &mut problems)?;
     Ok(Report::new(scenario.name(), options.seed, (run.asked, setup.needs), evidence, problems, faulty))
-}
-
-fn for_all(name: &str, value: &str) -> Variable {
-    Variable { nodes: String::new(), name: name.to_owned(), value: value.into() }
 }
 
 impl Run {
@@ -163,7 +172,7 @@ impl Run {
     /// Not in time.
     pub(crate) fn recover(&mut self) -> Result<()> {
         let Some(last) = self.faults.last() else { return Ok(()) };
-        self.wait_live(last, LIVE)
+        self.wait_live(last, self.options.live)
     }
 
     /// Starts again who ended by itself, as an init system does, and keeps count:
@@ -177,6 +186,32 @@ impl Run {
             self.cluster.launch(&name)?;
         }
         Ok(())
+    }
+
+    /// Waits until all that was issued for a service is to be seen.
+    ///
+    /// # Errors
+    /// Not in time.
+    pub(crate) fn wait_stored(&mut self, service: &str, count: u64) -> Result<()> {
+        let (query, begun) = (self.cluster.query()?, Instant::now());
+        let statement = format!("SELECT count(*) FROM log_lines WHERE service_name = '{service}'");
+        loop {
+            let answer = query.ask(&statement).ok().and_then(|answer| answer.rows.first()?.first()?.as_u64());
+            if answer.is_some_and(|found| found >= count) {
+                return Ok(());
+            }
+            let patience = self.options.live;
+            if begun.elapsed() > patience {
+                bail!("{answer:?} of {count} rows of {service} are to be seen after {patience:?}");
+            }
+            self.mind()?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Something is wrong that the books do not show.
+    pub(crate) fn wrong(&mut self, what: String) {
+        self.wrongs.push(what);
     }
 
     fn wait_live(&mut self, since: Instant, at_most: Duration) -> Result<()> {
@@ -205,7 +240,6 @@ impl Run {
     fn conclude(
         &mut self,
         scenario: &dyn Scenario,
-        ledger: &Ledger,
         load: Load,
         probe: Probe,
         counters: Worker,
@@ -216,9 +250,15 @@ impl Run {
         let (slowest, dead) = self.faults.recoveries(&self.seen);
         problems.extend(dead);
         let observed = probe.finish();
-        let (query, books) = (self.cluster.query()?, ledger.books());
-        let settled = self.settle(query, &books, problems)?;
-        let (losses, poisoned) = losses(query)?;
+        let (query, books) = (self.cluster.query()?, self.ledger.books());
+        let settled = self.settle(query, &books, problems).unwrap_or_else(|error| {
+            problems.push(format!("the tables cannot be read: {error:#}"));
+            Findings::default()
+        });
+        let (losses, poisoned) = losses(query).unwrap_or_else(|error| {
+            problems.push(format!("the losses cannot be read: {error:#}"));
+            (0, 0)
+        });
         match scenario.judge(self) {
             Ok(wrong) => problems.extend(wrong),
             Err(error) => problems.push(format!("{error:#}")),
@@ -235,10 +275,18 @@ impl Run {
                 problems.push(format!("{error:#}"));
             }
         }
+        problems.append(&mut self.wrongs);
         let crashes = self.crashes.len() as u64;
-        if self.options.environment.is_empty() {
+        if !self.is_told_to_fail {
             problems.append(&mut self.crashes);
         }
+        let checked = match self.cluster.check()? {
+            (true, said) => said,
+            (false, said) => {
+                problems.push(format!("`weir check --rows`: {said}"));
+                said
+            }
+        };
         let Observed { answers, unanswered, wrong } = observed;
         problems.extend(wrong.into_iter().take(5).map(|wrong| format!("a wrong answer: {wrong}")));
         Ok(Evidence {
@@ -250,6 +298,7 @@ impl Run {
             duplicates_refused: self.board.sum(counters::DUPLICATES_REFUSED),
             handovers: self.board.sum(counters::HANDOVERS) + self.board.sum(counters::TERMS_LOST),
             crashes,
+            checked,
             slowest,
             answers,
             unanswered_questions: unanswered,
@@ -260,16 +309,17 @@ impl Run {
     /// must be right; what comes later anyway is not lost, and told apart.
     fn settle(&mut self, query: Query, books: &[Book], problems: &mut Vec<String>) -> Result<Findings> {
         let (stopped, begun) = (jiff::Timestamp::now().as_microsecond(), Instant::now());
+        let patience = self.options.settle;
         loop {
             self.mind()?;
             let until = ["logs", "spans"].map(|table| complete_until(query, table));
             if until.iter().all(|until| until.is_some_and(|until| until >= stopped)) {
                 break;
             }
-            if begun.elapsed() > SETTLE {
+            if begun.elapsed() > patience {
                 let until = until.map(|until| until.map(|until| until - stopped));
                 problems.push(format!(
-                    "{SETTLE:?} after the end no answer is complete: logs and spans until {until:?} us after it"
+                    "{patience:?} after the end no answer is complete: logs and spans until {until:?} us after it"
                 ));
                 break;
             }
@@ -277,7 +327,7 @@ impl Run {
         }
         let first = judged(query, books)?;
         let mut last = first.clone();
-        while last.lost > 0 && begun.elapsed() < SETTLE {
+        while last.lost > 0 && begun.elapsed() < patience {
             std::thread::sleep(Duration::from_secs(1));
             last = judged(query, books)?;
         }

@@ -11,6 +11,11 @@ mod kill_ingest;
 mod kill_node;
 mod ownership_storm;
 mod poison;
+mod postgres_kill;
+mod power_cut;
+mod pressure;
+mod store_faults;
+mod truncate;
 mod zombie;
 
 use anyhow::Result;
@@ -26,12 +31,17 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &kill_agent::KillAgent,
     &kill_all::KillAll,
     &kill_broker::KillBroker,
+    &postgres_kill::PostgresKill,
     &kill_node::KillNode,
+    &power_cut::PowerCut,
     &zombie::Zombie,
     &ownership_storm::OwnershipStorm,
     &broker_away::BrokerAway,
     &poison::Poison,
+    &truncate::Truncate,
+    &pressure::Pressure,
     &disk_full::DiskFull,
+    &store_faults::StoreFaults,
     &failpoints::Failpoints,
 ];
 
@@ -47,6 +57,11 @@ pub(crate) trait Scenario: Sync {
     /// How many faults, where nobody says.
     fn faults(&self) -> u64 {
         10
+    }
+
+    /// How many where it is to be brief.
+    fn brief(&self) -> u64 {
+        4
     }
 
     /// What runs, and under what load.

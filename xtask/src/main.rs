@@ -16,6 +16,9 @@ cargo xtask bench agent [NAME]...         the same of the agent alone, as built 
 cargo xtask bench --list                  the figures, their units and goals
 cargo xtask oracle --scenario NAME [--seed S] [--faults N] [--json] [--total FILE]
                                           break a running Weir and count every event; --help says more
+cargo xtask oracle --planted NAME|all [--seeds S,S,...] [--json]
+                                          plant bugs in it, and see whether the oracle finds them
+cargo xtask oracle --ci                   every scenario and every planted bug once, briefly
 cargo xtask oracle --list                 what can happen to it";
 
 fn main() -> ExitCode {

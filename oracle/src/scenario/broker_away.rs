@@ -18,10 +18,14 @@ impl Scenario for BrokerAway {
     }
 
     fn about(&self) -> &'static str {
-        "Kafka is ended for 6 minutes (--minutes, --short), comes back, and everything is sent"
+        "Kafka is ended for 6 minutes (--minutes, --brief), comes back, and everything is sent"
     }
 
     fn faults(&self) -> u64 {
+        1
+    }
+
+    fn brief(&self) -> u64 {
         1
     }
 
@@ -34,10 +38,11 @@ impl Scenario for BrokerAway {
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {
+        let away_s = run.options.away_s.unwrap_or(if run.options.is_brief { 10 } else { 6 * 60 });
         while run.is_to_go_on() {
             run.cluster.kafka()?.stop();
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(run.options.away_s) {
+            while begun.elapsed() < Duration::from_secs(away_s) {
                 run.sleep_ms(200..400);
                 run.mind()?;
             }

@@ -28,6 +28,10 @@ impl Scenario for DiskFull {
         "the disk of `weir all` is full for seconds, sometimes with a kill -9; needs root, for a tmpfs"
     }
 
+    fn brief(&self) -> u64 {
+        3
+    }
+
     fn faults(&self) -> u64 {
         5
     }

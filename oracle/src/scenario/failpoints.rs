@@ -1,17 +1,74 @@
-//! Processes that fail at named places, as `--env NODE:FAILPOINTS=...` tells them to:
-//! they need a binary that was built with the feature `failpoints`. Each says on its
-//! standard error when it did, and who ended is started again.
+//! Processes that fail at named places: before and after each step that something
+//! durable depends on. Which ones, the seed says, or `--env NODE:FAILPOINTS=...`. They
+//! need a binary with the feature `failpoints`. Each says on its standard error when it
+//! did, and who ended is started again.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use rand::Rng;
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom;
 
 use super::Scenario;
 use crate::run::Run;
 
 /// Nothing happens at a place that nobody passes.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where a process can end or stall; at some, the step can fail, too.
+struct Point {
+    name: &'static str,
+    /// How often it is passed between two faults, at least.
+    passes: u64,
+    can_fail: bool,
+}
+
+const fn point(name: &'static str, passes: u64) -> Point {
+    Point { name, passes, can_fail: false }
+}
+
+const fn step(name: &'static str, passes: u64) -> Point {
+    Point { name, passes, can_fail: true }
+}
+
+const AGENT: [Point; 14] = [
+    step("agent.read.before", 200),
+    point("agent.append.before", 20),
+    point("agent.append.after", 20),
+    step("agent.checkpoint.append.sync.before", 10),
+    point("agent.checkpoint.append.sync.after", 10),
+    point("agent.spool.append.before", 20),
+    point("agent.spool.append.after", 20),
+    point("agent.forward.before", 20),
+    point("agent.forward.after", 20),
+    point("agent.spool.trim.before", 3),
+    step("log.write.before", 30),
+    step("log.sync.before", 30),
+    point("log.sync.after", 20),
+    point("log.segment.sync_directory.before", 2),
+];
+
+const INGEST: [Point; 14] = [
+    point("ingest.put.before", 5),
+    point("ingest.put.after", 5),
+    step("storage.put.write.before", 5),
+    step("storage.put.sync.before", 5),
+    step("storage.put.sync_directory.before", 5),
+    point("ingest.publish.before", 5),
+    step("storage.begin.after", 5),
+    step("storage.commit.before", 5),
+    step("storage.commit.after", 5),
+    point("ingest.publish.after", 5),
+    point("ingest.trim.before", 5),
+    point("ingest.revoke.before", 1),
+    point("ingest.release.before", 1),
+    point("ingest.decode.before", 50),
+];
+
+/// Places of a role that fail at a time.
+const PLACES: usize = 4;
 
 pub(super) struct Failpoints;
 
@@ -21,13 +78,31 @@ impl Scenario for Failpoints {
     }
 
     fn about(&self) -> &'static str {
-        "what --env NODE:FAILPOINTS=... says, of a binary with the feature `failpoints`"
+        "ends, stalls and errors before and after each step of agent and ingesters, or what --env NODE:FAILPOINTS=... says"
+    }
+
+    fn faults(&self) -> u64 {
+        20
+    }
+
+    fn brief(&self) -> u64 {
+        8
+    }
+
+    fn prepare(&self, run: &mut Run) -> Result<()> {
+        if run.is_told_to_fail {
+            return Ok(());
+        }
+        run.is_told_to_fail = true;
+        for (node, points) in [("agent", AGENT.as_slice()), ("ingest-1", &INGEST), ("ingest-2", &INGEST)] {
+            let plan = plan(points, &mut run.random);
+            eprintln!("{node}: {plan}");
+            run.cluster.add(node)?.set("FAILPOINTS", plan);
+        }
+        Ok(())
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {
-        if run.options.environment.iter().all(|variable| variable.name != "FAILPOINTS") {
-            bail!("say what is to fail: --env ingest:FAILPOINTS='ingest.commit.after=exit%10'");
-        }
         let (mut told, mut last) = (BTreeMap::<String, u64>::new(), Instant::now());
         while run.is_to_go_on() {
             run.sleep_ms(100..200);
@@ -49,4 +124,19 @@ impl Scenario for Failpoints {
         }
         Ok(())
     }
+}
+
+/// Some of the places, each with an action and how often it is taken.
+fn plan(points: &[Point], random: &mut SmallRng) -> String {
+    let chosen: Vec<_> = points.choose_multiple(random, PLACES).collect();
+    let one = |point: &Point| {
+        let actions: &[_] = if point.can_fail {
+            &["exit", "stall:300ms", "error", "error"]
+        } else {
+            &["exit", "exit", "stall:300ms"]
+        };
+        let action = actions[random.random_range(0..actions.len())];
+        format!("{}={action}%{}", point.name, point.passes * random.random_range(1..=4))
+    };
+    chosen.into_iter().map(one).collect::<Vec<_>>().join(";")
 }

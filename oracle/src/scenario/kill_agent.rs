@@ -32,13 +32,26 @@ impl Scenario for KillAgent {
     fn inject(&self, run: &mut Run) -> Result<()> {
         while run.is_to_go_on() {
             let is_half = run.random.random_bool(0.4) && find_half(run);
+            // What it has sent then has no answer yet.
+            let is_unanswered = run.random.random_bool(0.3);
+            if is_unanswered {
+                run.cluster.kafka()?.pause();
+                run.sleep_ms(20..300);
+            }
             let was_alive = run.kill("agent")?;
+            if is_unanswered {
+                run.cluster.kafka()?.resume();
+            }
             // Now and then long enough for files to be rotated that nobody saw.
             let away = if run.random.random_bool(0.2) { 500..2500 } else { 0..200 };
             run.sleep_ms(away);
             run.launch("agent")?;
             if was_alive {
-                run.over(if is_half { "kill agent in half a stack trace" } else { "kill agent" });
+                run.over(match (is_half, is_unanswered) {
+                    (_, true) => "kill agent while Kafka stands still",
+                    (true, false) => "kill agent in half a stack trace",
+                    (false, false) => "kill agent",
+                });
             }
             run.sometimes_recover()?;
         }

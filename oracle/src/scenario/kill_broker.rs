@@ -18,6 +18,10 @@ impl Scenario for KillBroker {
         "kill -9 of the real Kafka, and SIGSTOP for some seconds"
     }
 
+    fn brief(&self) -> u64 {
+        2
+    }
+
     fn setup(&self, _options: &Options) -> Setup {
         // Whatever was sent again, Kafka itself knows by its number and keeps once.
         let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };

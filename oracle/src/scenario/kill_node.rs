@@ -18,6 +18,10 @@ impl Scenario for KillNode {
         "kill -9 of `weir all`: one process, the disk log, SQLite"
     }
 
+    fn brief(&self) -> u64 {
+        10
+    }
+
     fn setup(&self, _options: &Options) -> Setup {
         let needs = Needs { commits: true, rotations: false, cuts: true, resends: true };
         Setup { shape: Shape::All, nodes: vec!["all"], needs, ..Setup::default() }

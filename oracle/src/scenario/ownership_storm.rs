@@ -24,6 +24,10 @@ impl Scenario for OwnershipStorm {
         "ingesters added, ended, killed and paused; partitions added"
     }
 
+    fn brief(&self) -> u64 {
+        8
+    }
+
     fn faults(&self) -> u64 {
         20
     }

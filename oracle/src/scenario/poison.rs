@@ -38,6 +38,10 @@ impl Scenario for Poison {
         "undecodable records in the topics; some ingesters are killed beside it"
     }
 
+    fn brief(&self) -> u64 {
+        8
+    }
+
     fn inject(&self, run: &mut Run) -> Result<()> {
         let stranger = Stranger::new(&run.cluster.kafka()?.brokers())?;
         while run.is_to_go_on() {
