@@ -69,6 +69,11 @@ impl Node {
         self.environment.push((name.into(), value.into()));
     }
 
+    /// The processes that it becomes from now on do not have it.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(known, _)| known != name);
+    }
+
     /// A command of the binary over this node's data, with its settings.
     pub(crate) fn command(&self, binary: &Path, word: &str) -> Command {
         let mut command = Command::new(binary);

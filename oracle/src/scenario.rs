@@ -34,6 +34,7 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &postgres_kill::PostgresKill,
     &kill_node::KillNode,
     &power_cut::PowerCut,
+    &power_cut::AgentPowerCut,
     &zombie::Zombie,
     &ownership_storm::OwnershipStorm,
     &broker_away::BrokerAway,

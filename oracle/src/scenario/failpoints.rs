@@ -17,54 +17,64 @@ use crate::run::Run;
 /// Nothing happens at a place that nobody passes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where a process can end or stall; at some, the step can fail, too.
+/// Where a process can stall, end, or let its step fail.
 struct Point {
     name: &'static str,
-    /// How often it is passed between two faults, at least.
+    /// How often it is passed between two faults, at least: so often that something
+    /// is done for good meanwhile, or who ends there ends there for ever.
     passes: u64,
-    can_fail: bool,
+    actions: &'static [&'static str],
 }
 
-const fn point(name: &'static str, passes: u64) -> Point {
-    Point { name, passes, can_fail: false }
+const STALL: &str = "stall:300ms";
+
+/// Between two steps.
+const fn between(name: &'static str, passes: u64) -> Point {
+    Point { name, passes, actions: &["exit", "exit", STALL] }
 }
 
+/// A step that can fail.
 const fn step(name: &'static str, passes: u64) -> Point {
-    Point { name, passes, can_fail: true }
+    Point { name, passes, actions: &["exit", "error", "error", STALL] }
+}
+
+/// Passed too often before anything is done for good.
+const fn pause(name: &'static str, passes: u64) -> Point {
+    Point { name, passes, actions: &[STALL] }
 }
 
 const AGENT: [Point; 14] = [
-    step("agent.read.before", 200),
-    point("agent.append.before", 20),
-    point("agent.append.after", 20),
+    step("agent.read.before", 400),
+    between("agent.append.before", 60),
+    between("agent.append.after", 60),
     step("agent.checkpoint.append.sync.before", 10),
-    point("agent.checkpoint.append.sync.after", 10),
-    point("agent.spool.append.before", 20),
-    point("agent.spool.append.after", 20),
-    point("agent.forward.before", 20),
-    point("agent.forward.after", 20),
-    point("agent.spool.trim.before", 3),
-    step("log.write.before", 30),
-    step("log.sync.before", 30),
-    point("log.sync.after", 20),
-    point("log.segment.sync_directory.before", 2),
+    between("agent.checkpoint.append.sync.after", 10),
+    between("agent.spool.append.before", 60),
+    between("agent.spool.append.after", 60),
+    between("agent.forward.before", 60),
+    between("agent.forward.after", 60),
+    between("agent.spool.trim.before", 3),
+    step("log.write.before", 60),
+    step("log.sync.before", 60),
+    between("log.sync.after", 60),
+    pause("log.segment.sync_directory.before", 1),
 ];
 
 const INGEST: [Point; 14] = [
-    point("ingest.put.before", 5),
-    point("ingest.put.after", 5),
+    between("ingest.put.before", 5),
+    between("ingest.put.after", 5),
     step("storage.put.write.before", 5),
     step("storage.put.sync.before", 5),
     step("storage.put.sync_directory.before", 5),
-    point("ingest.publish.before", 5),
+    between("ingest.publish.before", 5),
     step("storage.begin.after", 5),
     step("storage.commit.before", 5),
     step("storage.commit.after", 5),
-    point("ingest.publish.after", 5),
-    point("ingest.trim.before", 5),
-    point("ingest.revoke.before", 1),
-    point("ingest.release.before", 1),
-    point("ingest.decode.before", 50),
+    between("ingest.publish.after", 5),
+    between("ingest.trim.before", 5),
+    between("ingest.revoke.before", 1),
+    between("ingest.release.before", 1),
+    pause("ingest.decode.before", 50),
 ];
 
 /// Places of a role that fail at a time.
@@ -122,6 +132,12 @@ impl Scenario for Failpoints {
                 bail!("no place has failed for {PATIENCE:?}");
             }
         }
+        // What they left is to be put right.
+        for name in run.cluster.names("") {
+            run.cluster.node(&name)?.unset("FAILPOINTS");
+            run.kill(&name)?;
+            run.launch(&name)?;
+        }
         Ok(())
     }
 }
@@ -130,12 +146,7 @@ impl Scenario for Failpoints {
 fn plan(points: &[Point], random: &mut SmallRng) -> String {
     let chosen: Vec<_> = points.choose_multiple(random, PLACES).collect();
     let one = |point: &Point| {
-        let actions: &[_] = if point.can_fail {
-            &["exit", "stall:300ms", "error", "error"]
-        } else {
-            &["exit", "exit", "stall:300ms"]
-        };
-        let action = actions[random.random_range(0..actions.len())];
+        let action = point.actions[random.random_range(0..point.actions.len())];
         format!("{}={action}%{}", point.name, point.passes * random.random_range(1..=4))
     };
     chosen.into_iter().map(one).collect::<Vec<_>>().join(";")
