@@ -60,7 +60,7 @@ impl Report {
         mut problems: Vec<String>,
         faulty: Duration,
     ) -> Self {
-        problems.extend(broken(&evidence));
+        problems.extend(broken(&evidence, needs));
         problems.extend(vacuous(&evidence, asked, needs));
         let mut warnings = Vec::new();
         if needs.resends && evidence.duplicates_refused == 0 {
@@ -134,10 +134,10 @@ fn tenths(duration: Duration) -> f64 {
 }
 
 /// What breaks a promise.
-fn broken(evidence: &Evidence) -> Vec<String> {
+fn broken(evidence: &Evidence, needs: Needs) -> Vec<String> {
     let found = &evidence.findings;
     let counts = [
-        ("lost", found.lost),
+        ("lost", if needs.losses { 0 } else { found.lost }),
         ("duplicated", found.duplicated),
         ("phantom", found.phantom),
         ("altered", found.altered),
@@ -172,6 +172,9 @@ fn vacuous(evidence: &Evidence, asked: u64, needs: Needs) -> Vec<String> {
         );
         need("commits", evidence.commits, 1);
     }
+    if needs.losses {
+        need("events that are lost", found.lost, 1);
+    }
     if needs.rotations {
         need("rotations", evidence.rotations, happened);
     }
@@ -185,7 +188,7 @@ fn vacuous(evidence: &Evidence, asked: u64, needs: Needs) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const NEEDS: Needs = Needs { commits: true, rotations: true, cuts: true, resends: true };
+    const NEEDS: Needs = Needs { commits: true, rotations: true, cuts: true, resends: true, losses: false };
 
     fn good() -> Evidence {
         let mut faults = Faults::default();
@@ -232,6 +235,21 @@ mod tests {
             of.faults = Faults::default();
             (0..5).for_each(|_| of.faults.over("kill", 7));
         });
+    }
+
+    #[test]
+    fn where_losses_are_real_they_are_told() {
+        let check = |lost: u64, losses: u64, is_pass: bool| {
+            let needs = Needs { losses: true, ..NEEDS };
+            let findings = Findings { lost, ..good().findings };
+            let evidence = Evidence { findings, losses, ..good() };
+            let report = Report::new("x", 1, (4, needs), evidence, Vec::new(), Duration::ZERO);
+            assert_eq!(report.is_pass(), is_pass, "{lost} {losses}");
+        };
+        check(5, 5, true);
+        check(5, 4, false);
+        check(5, 6, false);
+        check(0, 0, false);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::power::Power;
 use crate::probe::{Observed, Probe, Seen};
 use crate::query::Query;
 use crate::report::{Evidence, Report};
-use crate::scenario::Scenario;
+use crate::scenario::{Needs, Scenario};
 use crate::worker::Worker;
 
 /// How long the processes may take from their start to the first row.
@@ -54,6 +54,7 @@ pub(crate) struct Run {
     pub(crate) poisoned: Vec<Vec<u8>>,
     /// Processes are told to end by themselves.
     pub(crate) is_told_to_fail: bool,
+    needs: Needs,
     asked: u64,
     faults: Faults,
     seen: Seen,
@@ -85,6 +86,7 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
         halves: Halves::default(),
         poisoned: Vec::new(),
         is_told_to_fail: options.environment.iter().any(Variable::tells_to_fail),
+        needs: setup.needs,
         asked: options.faults.unwrap_or(if options.is_brief { scenario.brief() } else { scenario.faults() }),
         faults: Faults::default(),
         seen: Seen::default(),
@@ -327,7 +329,9 @@ impl Run {
         }
         let first = judged(query, books)?;
         let mut last = first.clone();
-        while last.lost > 0 && begun.elapsed() < patience {
+        // What is told as lost does not come any more.
+        let told = if self.needs.losses { losses(query)?.0 } else { 0 };
+        while last.lost > told && begun.elapsed() < patience {
             std::thread::sleep(Duration::from_secs(1));
             last = judged(query, books)?;
         }

@@ -9,6 +9,7 @@ mod kill_all;
 mod kill_broker;
 mod kill_ingest;
 mod kill_node;
+mod over_limit;
 mod ownership_storm;
 mod poison;
 mod postgres_kill;
@@ -40,6 +41,7 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &broker_away::BrokerAway,
     &poison::Poison,
     &truncate::Truncate,
+    &over_limit::OverLimit,
     &pressure::Pressure,
     &disk_full::DiskFull,
     &store_faults::StoreFaults,
@@ -106,7 +108,7 @@ pub(crate) struct Setup {
 }
 
 /// What must have happened beside the faults.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Needs {
     /// Commits between one fault and the next, in a quarter of all cases.
     pub(crate) commits: bool,
@@ -117,6 +119,8 @@ pub(crate) struct Needs {
     /// Something was sent again. A run in which the ingesters saw none of it is
     /// warned of and not failed: what was counted just before a kill is not seen.
     pub(crate) resends: bool,
+    /// Something is lost for real: some, and as many as are told.
+    pub(crate) losses: bool,
 }
 
 impl Default for Setup {
@@ -134,7 +138,7 @@ impl Default for Setup {
             nodes: vec!["ingest-1", "ingest-2", "query", "agent"],
             settings: settings.map(|(name, value)| (name, value.to_owned())).to_vec(),
             plan: Plan::default(),
-            needs: Needs { commits: true, rotations: false, cuts: false, resends: false },
+            needs: Needs { commits: true, ..Needs::default() },
         }
     }
 }

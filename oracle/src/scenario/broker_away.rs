@@ -33,7 +33,7 @@ impl Scenario for BrokerAway {
         // What gathers meanwhile must be caught up within the time in which Weir
         // is to be live again: a probe is behind all that its file's lane waits for.
         let plan = Plan { file_rate: 60, otlp: 1, ..Plan::default() };
-        let needs = Needs { commits: false, rotations: true, cuts: false, resends: false };
+        let needs = Needs { rotations: true, ..Needs::default() };
         Setup { plan, needs, ..Setup::default() }
     }
 

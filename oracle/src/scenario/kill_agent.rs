@@ -24,7 +24,7 @@ impl Scenario for KillAgent {
     fn setup(&self, _options: &Options) -> Setup {
         Setup {
             plan: Plan { containers: 2, rotation: 0.02, ..Plan::default() },
-            needs: Needs { commits: true, rotations: true, cuts: true, resends: true },
+            needs: Needs { commits: true, rotations: true, cuts: true, resends: true, ..Needs::default() },
             ..Setup::default()
         }
     }

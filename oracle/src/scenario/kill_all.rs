@@ -20,7 +20,7 @@ impl Scenario for KillAll {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, rotations: true, cuts: false, resends: true };
+        let needs = Needs { commits: true, rotations: true, resends: true, ..Needs::default() };
         Setup { needs, ..Setup::default() }
     }
 

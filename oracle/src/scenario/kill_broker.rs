@@ -24,7 +24,7 @@ impl Scenario for KillBroker {
 
     fn setup(&self, _options: &Options) -> Setup {
         // Whatever was sent again, Kafka itself knows by its number and keeps once.
-        let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };
+        let needs = Needs { commits: true, ..Needs::default() };
         Setup { needs, ..Setup::default() }
     }
 

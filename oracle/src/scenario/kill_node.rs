@@ -23,7 +23,7 @@ impl Scenario for KillNode {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, rotations: false, cuts: true, resends: true };
+        let needs = Needs { commits: true, cuts: true, resends: true, ..Needs::default() };
         Setup { shape: Shape::All, nodes: vec!["all"], needs, ..Setup::default() }
     }
 

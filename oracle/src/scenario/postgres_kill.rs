@@ -26,7 +26,7 @@ impl Scenario for PostgresKill {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };
+        let needs = Needs { commits: true, ..Needs::default() };
         let mut setup = Setup { needs, ..Setup::default() };
         // Commits all the time.
         setup.settings.push(("WEIR_INGEST_FLUSH_INTERVAL", "100ms".to_owned()));

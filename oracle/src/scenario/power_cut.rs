@@ -14,7 +14,7 @@ use crate::cluster::Shape;
 use crate::power::Power;
 use crate::run::Run;
 
-const NEEDS: Needs = Needs { commits: true, rotations: false, cuts: false, resends: true };
+const NEEDS: Needs = Needs { commits: true, rotations: false, cuts: false, resends: true, losses: false };
 
 /// Of `weir all`.
 pub(super) struct PowerCut;

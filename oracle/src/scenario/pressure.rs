@@ -46,7 +46,7 @@ impl Scenario for Pressure {
     }
 
     fn setup(&self, options: &Options) -> Setup {
-        let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };
+        let needs = Needs { commits: true, ..Needs::default() };
         // A shell that is told to come again does so in seconds: too slow for a brief run.
         let plan = Plan { otlp: 4, ships: u32::from(!options.is_brief), ..Plan::default() };
         let mut setup = Setup { shape: Shape::All, nodes: vec!["all"], needs, plan, ..Setup::default() };

@@ -36,7 +36,7 @@ impl Scenario for Truncate {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, rotations: false, cuts: false, resends: false };
+        let needs = Needs { commits: true, ..Needs::default() };
         Setup { shape: Shape::All, nodes: vec!["all"], needs, ..Setup::default() }
     }
 
