@@ -67,12 +67,27 @@ pub struct LogConfig {
     /// On disk, a segment file is closed at this size; whole segments are what
     /// trimming deletes.
     pub segment_bytes: ByteSize,
+    /// On disk, when an append is answered. `group`: once it is synced, and all
+    /// that wait share a sync; `always`: once it is synced by itself; `never`:
+    /// once the system has it, so that a power cut takes what was answered since
+    /// the last segment was begun.
+    pub fsync: FsyncSetting,
+    /// On disk, what is kept to be read again although it is stored.
+    pub retention: RetentionSection,
 }
 
 #[cfg(any(feature = "agent", feature = "ingest"))]
 type KafkaSection = weir_stream::kafka::KafkaConfig;
 #[cfg(not(any(feature = "agent", feature = "ingest")))]
 type KafkaSection = OtherRole;
+#[cfg(any(feature = "agent", feature = "ingest"))]
+type FsyncSetting = weir_stream::disk::Fsync;
+#[cfg(not(any(feature = "agent", feature = "ingest")))]
+type FsyncSetting = String;
+#[cfg(any(feature = "agent", feature = "ingest"))]
+type RetentionSection = weir_stream::disk::Retention;
+#[cfg(not(any(feature = "agent", feature = "ingest")))]
+type RetentionSection = OtherRole;
 #[cfg(any(feature = "ingest", feature = "query"))]
 type S3Section = weir_storage::object::S3Config;
 #[cfg(not(any(feature = "ingest", feature = "query")))]
@@ -125,6 +140,8 @@ impl Default for LogConfig {
             partitions: 1,
             kafka: KafkaSection::default(),
             segment_bytes: ByteSize::mib(128),
+            fsync: FsyncSetting::default(),
+            retention: RetentionSection::default(),
         }
     }
 }

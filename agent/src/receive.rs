@@ -271,6 +271,8 @@ fn open(
         segment_bytes: SEGMENT_BYTES,
         tail_bytes: TAIL_BYTES,
         queue_bytes: ByteSize::mib(8),
+        // An answer means that it is on disk, and what was sent on is not kept.
+        ..DiskConfig::default()
     };
     // The event log of the same process counts under the same names.
     let handles = Handles { metrics: weir_runtime::Metrics::default(), ..handles.clone() };

@@ -16,9 +16,10 @@ const BEGIN: &str = "<!-- Written by `cargo xtask reference` from the code, up t
 const END: &str = "<!-- end -->\n";
 
 /// The structs of the tree that lie in other files: key, file, struct.
-const SECTIONS: [(&str, &str, &str); 11] = [
+const SECTIONS: [(&str, &str, &str); 12] = [
     ("s3", "storage/src/object/bucket.rs", "S3Config"),
     ("log", "src/config.rs", "LogConfig"),
+    ("log.retention", "stream/src/disk/config.rs", "Retention"),
     ("log.kafka", "stream/src/kafka/config.rs", "KafkaConfig"),
     ("agent", "agent/src/config.rs", "Config"),
     ("agent.limits", "agent/src/limit/config.rs", "LimitsConfig"),

@@ -79,7 +79,7 @@ impl Log {
         } else if writes {
             log.on_own_disk(config, reads, handles)?;
         } else {
-            log.on_disk_of_another(config).await?;
+            log.on_disk_of_another(config, handles).await?;
         }
         Ok(log)
     }
@@ -130,6 +130,8 @@ impl Log {
         let disk = DiskConfig {
             dir: config.paths().log(),
             segment_bytes: config.log.segment_bytes,
+            fsync: config.log.fsync,
+            retention: config.log.retention,
             tail_bytes,
             queue_bytes: ByteSize::mib(8),
         };
@@ -142,7 +144,7 @@ impl Log {
         Ok(())
     }
 
-    async fn on_disk_of_another(&mut self, config: &Config) -> Result<()> {
+    async fn on_disk_of_another(&mut self, config: &Config, handles: &Handles) -> Result<()> {
         let dir = config.paths().log();
         for topic in self.topics.all() {
             if !super::appears(&dir.join(topic.as_str())).await {
@@ -154,7 +156,8 @@ impl Log {
                 );
             }
         }
-        self.subscribe = Some(Arc::new(DiskReader::open(dir)));
+        let reader = DiskReader::open(dir).keeping(config.log.retention, &handles.clock);
+        self.subscribe = Some(Arc::new(reader));
         Ok(())
     }
 }

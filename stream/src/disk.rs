@@ -25,13 +25,15 @@ mod active;
 mod config;
 mod error;
 mod fetch;
-mod files;
+pub mod files;
 mod frame;
 mod log;
 mod metrics;
 mod place;
 mod reader;
 mod recover;
+mod reserve;
+mod retain;
 mod scan;
 mod segment;
 mod state;
@@ -42,7 +44,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use config::DiskConfig;
+pub use config::{DiskConfig, Fsync, Retention};
 pub use error::OpenError;
 pub use log::DiskLog;
 pub use reader::DiskReader;

@@ -1,5 +1,6 @@
 //! Measurements. The figures, their goals and how each is taken live in
-//! `benches/pipeline.rs` and `benches/agent.rs`; this gives them one spelling.
+//! `benches/pipeline.rs`, `benches/agent.rs` and `stream/benches/log.rs`; this gives
+//! them one spelling.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -9,21 +10,26 @@ use crate::place;
 /// Without a query engine.
 const NODE: [&str; 3] = ["--no-default-features", "--features", "agent"];
 
-/// Hands the arguments on: `agent` for its bench, names of figures, `--json`,
+/// Hands the arguments on: `agent` or `log` for its bench, names of figures, `--json`,
 /// `--list`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), String> {
     if let Some(unknown) = arguments.iter().find(|argument| is_unknown(argument)) {
         return Err(format!("unknown option {unknown}: use --json or --list"));
     }
     let mut cargo = place::cargo();
-    cargo.args(["bench", "--quiet", "--package", "weir"]);
+    cargo.args(["bench", "--quiet"]);
     match arguments {
+        // By itself: it needs no Kafka, and no query engine.
+        ["log", figures @ ..] => cargo
+            .args(["--package", "weir-stream", "--no-default-features", "--bench", "log", "--"])
+            .args(figures),
         ["agent", figures @ ..] => cargo
+            .args(["--package", "weir"])
             .args(NODE)
             .args(["--bench", "agent", "--"])
             .args(figures)
             .env("WEIR_BENCH_BINARY", build_for_nodes()?),
-        figures => cargo.args(["--bench", "pipeline", "--"]).args(figures),
+        figures => cargo.args(["--package", "weir", "--bench", "pipeline", "--"]).args(figures),
     };
     match cargo.status() {
         Ok(status) if status.success() => Ok(()),

@@ -13,6 +13,7 @@ cargo xtask test [--fast]                 check everything; --fast leaves the sl
 cargo xtask reference                     write docs/configuration.md from the code
 cargo xtask bench [NAME]... [--json]      measure; --json prints one object per figure
 cargo xtask bench agent [NAME]...         the same of the agent alone, as built for nodes
+cargo xtask bench log [NAME]...           the same of the disk log alone
 cargo xtask bench --list                  the figures, their units and goals
 cargo xtask oracle --scenario NAME [--seed S] [--faults N] [--json] [--total FILE]
                                           break a running Weir and count every event; --help says more

@@ -16,7 +16,8 @@ use crate::Record;
 /// write costs more than so small a copy.
 const COPY_BYTES_MAX: usize = 4096;
 
-/// A segment open for appending. Everything below `end` is durable.
+/// A segment open for appending. Everything below `end` was answered, and is
+/// durable where answers wait for that.
 #[derive(Debug)]
 pub(super) struct ActiveSegment {
     file: Box<dyn File>,
@@ -75,11 +76,11 @@ impl ActiveSegment {
         Self { file, path: place.segment(base), seed: Seed::new(&place.partition, base), end }
     }
 
-    /// Turns records into this segment's frames.
+    /// Turns records into this segment's frames, to be written together.
     pub(super) fn frames<'a>(&self, next: u64, records: impl Iterator<Item = &'a Record>) -> Frames {
         let mut frames = Frames::default();
         for (offset, record) in (next..).zip(records) {
-            frame::put_front(&mut frames.copied, self.seed, offset, record);
+            frame::put_front(&mut frames.copied, self.seed, offset, offset == next, record);
             if record.payload.len() < COPY_BYTES_MAX {
                 frames.copied.extend_from_slice(&record.payload);
             } else {
@@ -89,7 +90,7 @@ impl ActiveSegment {
         frames
     }
 
-    /// Writes behind the durable end.
+    /// Writes behind the end.
     pub(super) fn write(&self, frames: &Frames) -> Result<(), StepError> {
         failpoint::reach("log.write.before")
             .map_err(|error| StepError::at("write", &self.path)(error.into()))?;
@@ -97,14 +98,18 @@ impl ActiveSegment {
     }
 
     /// Makes what was written durable.
-    pub(super) fn sync(&mut self, written: u64) -> Result<(), StepError> {
+    pub(super) fn sync(&self) -> Result<(), StepError> {
         let synced = failpoint::reach("log.sync.before").map_err(Into::into);
         let sync = || if planted::is("ack-before-fsync") { Ok(()) } else { self.file.sync_data() };
         synced.and_then(|()| sync()).map_err(StepError::at("sync", &self.path))?;
         // Only to end here: what is durable stays so.
         drop(failpoint::reach("log.sync.after"));
-        self.end += written;
         Ok(())
+    }
+
+    /// Counts what was written as being there, synced or not.
+    pub(super) fn take(&mut self, written: u64) {
+        self.end += written;
     }
 
     /// Takes back what was written but not made durable. Synced, so that a

@@ -62,7 +62,7 @@ pub enum OpenError {
         found: String,
     },
     /// The segment was written by a later Weir.
-    #[error("{path} has format version {version}, this Weir knows version 1: run the Weir that wrote it")]
+    #[error("{path} has format version {version}, this Weir knows 1 and 2: run the Weir that wrote it")]
     Version {
         /// The segment.
         path: PathBuf,

@@ -131,7 +131,7 @@ fn read_segment(
     let mut header = [0; HEADER_BYTES];
     let length = read_full(&*file, &mut header, 0).map_err(failed)?;
     match segment::check_header(&header[..length], &place.partition, base) {
-        HeaderSays::Ours | HeaderSays::Damaged => {}
+        HeaderSays::Ours | HeaderSays::OursUnmarked | HeaderSays::Damaged => {}
         HeaderSays::Foreign(found) => {
             return Ok(Outcome::Lost { next: upper, reason: format!("the segment belongs to {found}") });
         }

@@ -1,25 +1,27 @@
 //! What the log asks of a file system. The real one is [`SystemFiles`]; tests
 //! bring one that fails, fills up, and loses power.
 
-#[cfg(test)]
-pub(super) mod simulated;
+#[cfg(any(test, feature = "conformance"))]
+pub mod simulated;
 mod system;
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::Path;
 
-pub(super) use system::SystemFiles;
+pub use system::SystemFiles;
 
 /// A name in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) is_dir: bool,
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// It is a directory's.
+    pub is_dir: bool,
 }
 
 /// A file system.
-pub(super) trait Files: Debug + Send + Sync {
+pub trait Files: Debug + Send + Sync {
     /// Makes one directory; its parent exists.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// The names in a directory, in no order. Names that are not UTF-8 are not
@@ -31,6 +33,8 @@ pub(super) trait Files: Debug + Send + Sync {
     fn open_for_write(&self, path: &Path) -> io::Result<Box<dyn File>>;
     /// Opens a file for reading and writing, empty.
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>>;
+    /// Gives a file another name, in the place of whatever had it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Unlinks a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
@@ -43,7 +47,7 @@ pub(super) trait Files: Debug + Send + Sync {
 }
 
 /// An open file.
-pub(super) trait File: Debug + Send + Sync {
+pub trait File: Debug + Send + Sync {
     /// Its length.
     fn size(&self) -> io::Result<u64>;
     /// Reads at most `buffer.len()` bytes; 0 only at the end.
@@ -60,13 +64,16 @@ pub(super) trait File: Debug + Send + Sync {
 }
 
 /// Held until dropped.
-pub(super) trait Lock: Debug + Send + Sync {}
+pub trait Lock: Debug + Send + Sync {}
 
 /// Most parts that one write may carry; Linux refuses more than 1,024.
 const PARTS_MAX: usize = 512;
 
 /// Writes all parts, however many writes it takes.
-pub(super) fn write_all(file: &dyn File, mut parts: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
+///
+/// # Errors
+/// Some of it may have been written.
+pub fn write_all(file: &dyn File, mut parts: &mut [IoSlice<'_>], mut at: u64) -> io::Result<()> {
     // Empty parts at the front would make a complete write look like none.
     IoSlice::advance_slices(&mut parts, 0);
     while !parts.is_empty() {
@@ -85,7 +92,10 @@ pub(super) fn write_all(file: &dyn File, mut parts: &mut [IoSlice<'_>], mut at: 
 }
 
 /// Reads until the buffer is full or the file ends; answers with the length.
-pub(super) fn read_full(file: &dyn File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_full(file: &dyn File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
         match file.read_at(&mut buffer[filled..], at + filled as u64) {
@@ -98,7 +108,42 @@ pub(super) fn read_full(file: &dyn File, buffer: &mut [u8], at: u64) -> io::Resu
     Ok(filled)
 }
 
+/// The content of a small file; none when there is no such file.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match files.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    let mut bytes = vec![0; usize::try_from(file.size()?).unwrap_or(usize::MAX)];
+    let length = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(length);
+    Ok(Some(bytes))
+}
+
+/// Gives a small file a new content, durably: after a crash it has the old one or
+/// the new one, and once this returns the new one. It is written to `<path>.new`
+/// first, with the extension replaced.
+///
+/// # Errors
+/// Which of the two it has after a crash is not known.
+pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let file = files.create(&new)?;
+    write_all(&*file, &mut [IoSlice::new(content)], 0)?;
+    file.sync_all()?;
+    files.rename(&new, path)?;
+    files.sync_dir(directory_of(path))
+}
+
+/// Where a file's name stands.
+pub fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// True when the write failed for want of space and may succeed later.
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }

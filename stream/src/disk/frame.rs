@@ -1,4 +1,5 @@
-//! One record as bytes: `docs/formats/log-segment-v1.md`. Pure.
+//! One record as bytes: `docs/formats/log-segment-v1.md`, and what
+//! `docs/formats/log-segment-v2.md` adds. Pure.
 //!
 //! A frame has two checksums. The head's makes offset and length trustworthy
 //! by themselves: a damaged payload costs exactly its record, the next frame is
@@ -14,11 +15,17 @@ use crate::{AppendError, Record};
 /// Bytes before headers and payload.
 pub(super) const HEAD_BYTES: usize = 32;
 
+/// In the length of the headers: this frame begins what was written together.
+/// Everything before it was synced by then.
+const BEGINS: u32 = 1 << 31;
+
 /// The fixed part of a frame, its checksum already verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) offset: u64,
-    timestamp_micros: i64,
+    /// It begins what was written together. Version 1 never says so.
+    pub(super) begins: bool,
+    pub(super) timestamp_micros: i64,
     headers_bytes: usize,
     body_bytes: usize,
     checksum: u32,
@@ -33,7 +40,8 @@ impl Head {
         let checksum = rest.get_u32_le();
         let offset = rest.get_u64_le();
         let timestamp_micros = rest.get_i64_le();
-        let headers_bytes = usize::try_from(rest.get_u32_le()).ok()?;
+        let headers = rest.get_u32_le();
+        let headers_bytes = usize::try_from(headers & !BEGINS).ok()?;
         let head_checksum = rest.get_u32_le();
         let fits = headers_bytes <= HEADERS_BYTES_MAX
             && headers_bytes <= body_bytes
@@ -41,7 +49,8 @@ impl Head {
         if !fits || head_checksum != checksum_of_head(bytes, seed) {
             return None;
         }
-        Some(Self { offset, timestamp_micros, headers_bytes, body_bytes, checksum })
+        let begins = headers & BEGINS != 0;
+        Some(Self { offset, begins, timestamp_micros, headers_bytes, body_bytes, checksum })
     }
 
     /// Length of the whole frame.
@@ -65,21 +74,22 @@ impl Head {
 }
 
 /// Writes head and headers of a frame; the payload follows them.
-pub(super) fn put_front(out: &mut Vec<u8>, seed: Seed, offset: u64, record: &Record) {
+pub(super) fn put_front(out: &mut Vec<u8>, seed: Seed, offset: u64, begins: bool, record: &Record) {
     let at = out.len();
     let headers_bytes = headers_bytes(record);
-    out.extend_from_slice(&stored_length(headers_bytes + record.payload.len()));
+    out.extend_from_slice(&stored_length(headers_bytes + record.payload.len()).to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&offset.to_le_bytes());
     out.extend_from_slice(&record.timestamp_micros.to_le_bytes());
-    out.extend_from_slice(&stored_length(headers_bytes));
+    let mark = if begins { BEGINS } else { 0 };
+    out.extend_from_slice(&(stored_length(headers_bytes) | mark).to_le_bytes());
     let head_checksum = checksum_of_head(&out[at..], seed);
     out.extend_from_slice(&head_checksum.to_le_bytes());
     for (name, value) in &record.headers {
         let length = u16::try_from(name.len()).expect("headers were checked");
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(&stored_length(value.len()));
+        out.extend_from_slice(&stored_length(value.len()).to_le_bytes());
         out.extend_from_slice(value);
     }
     let checksum = crc32c::crc32c_append(crc32c::crc32c(&out[at + 8..]), &record.payload);
@@ -110,8 +120,8 @@ fn headers_bytes(record: &Record) -> usize {
     record.headers.iter().map(|(name, value)| HEADER_BYTES_EXTRA + name.len() + value.len()).sum()
 }
 
-fn stored_length(length: usize) -> [u8; 4] {
-    u32::try_from(length).expect("the record was checked").to_le_bytes()
+fn stored_length(length: usize) -> u32 {
+    u32::try_from(length).expect("the record was checked")
 }
 
 /// Over the length and all fields up to itself, but not over the other
@@ -146,7 +156,7 @@ mod tests {
 
     fn frame(offset: u64, record: &Record) -> Bytes {
         let mut out = Vec::new();
-        put_front(&mut out, SEED, offset, record);
+        put_front(&mut out, SEED, offset, offset.is_multiple_of(2), record);
         out.extend_from_slice(&record.payload);
         out.into()
     }
@@ -164,7 +174,7 @@ mod tests {
             let bytes = frame(offset, &record);
             prop_assert_eq!(bytes.len(), frame_bytes(&record));
             let head = Head::parse(&bytes, SEED).unwrap();
-            prop_assert_eq!(head.offset, offset);
+            prop_assert_eq!((head.offset, head.begins), (offset, offset.is_multiple_of(2)));
             prop_assert_eq!(head.frame_bytes(), bytes.len());
             prop_assert_eq!(head.record(&bytes), Some(record));
         }

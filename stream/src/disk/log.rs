@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use weir_runtime::{ByteSize, Handles};
 
-use super::config::DiskConfig;
+use super::config::{DiskConfig, Fsync};
 use super::error::OpenError;
 use super::files::{Files, Lock, SystemFiles};
 use super::frame;
@@ -17,8 +17,9 @@ use super::metrics::LogMetrics;
 use super::place::{self, LOCK_NAME, Place};
 use super::reader::DiskReader;
 use super::recover::recover;
+use super::retain::Retain;
 use super::state::{OpenPartition, PartitionState, Shared};
-use super::writer::{Request, Writer};
+use super::writer::{Policy, Request, Writer};
 use crate::{Append, AppendError, Offset, Partition, Record, Topic};
 
 /// The event log of a directory, open for writing: the only writer there is.
@@ -31,6 +32,7 @@ use crate::{Append, AppendError, Offset, Partition, Record, Topic};
 pub struct DiskLog {
     shared: Arc<Shared>,
     segment_bytes: ByteSize,
+    fsync: Fsync,
     metrics: LogMetrics,
     /// Bytes that may be queued, over all partitions. Full: appends wait.
     queue: Arc<Semaphore>,
@@ -58,20 +60,28 @@ impl DiskLog {
         Self::open_on(Arc::new(SystemFiles), config, handles)
     }
 
-    pub(super) fn open_on(
-        files: Arc<dyn Files>,
-        config: DiskConfig,
-        handles: &Handles,
-    ) -> Result<Self, OpenError> {
-        let DiskConfig { dir, segment_bytes, tail_bytes, queue_bytes } = config;
+    /// The same on another file system.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_on(files: Arc<dyn Files>, config: DiskConfig, handles: &Handles) -> Result<Self, OpenError> {
+        let DiskConfig { dir, segment_bytes, fsync, retention, tail_bytes, queue_bytes } = config;
+        if fsync == Fsync::Never {
+            tracing::warn!(
+                dir = %dir.display(),
+                "the event log answers without fsync: what it took may be lost when the machine fails"
+            );
+        }
         place::create_dirs(&*files, &dir)?;
         let lock = lock(&*files, &dir)?;
         let topics = place::topics(&*files, &dir).map_err(|source| list_failed(&dir, source))?;
         let queue_bytes =
             u32::try_from(queue_bytes.0.clamp(1, Semaphore::MAX_PERMITS as u64)).unwrap_or(u32::MAX);
+        let retain = Retain::new(retention, handles.clock.clone());
         let log = Self {
-            shared: Arc::new(Shared::new(files, dir, tail_bytes.as_usize())),
+            shared: Arc::new(Shared::new(files, dir, retain, tail_bytes.as_usize())),
             segment_bytes,
+            fsync,
             metrics: LogMetrics::register(&handles.metrics),
             queue: Arc::new(Semaphore::new(queue_bytes as usize)),
             queue_bytes,
@@ -155,9 +165,8 @@ impl DiskLog {
             end: watch::Sender::new(recovered.next),
         });
         let (queue, requests) = mpsc::channel();
-        let segment_bytes = self.segment_bytes.0;
-        let writer =
-            Writer::new(self.shared.clone(), state.clone(), recovered, segment_bytes, self.metrics.clone());
+        let policy = Policy { segment_bytes: self.segment_bytes.0, fsync: self.fsync };
+        let writer = Writer::new(self.shared.clone(), state.clone(), recovered, policy, self.metrics.clone());
         let thread = thread::Builder::new()
             .name(format!("log {partition}"))
             .spawn(move || writer.run(&requests))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::OpenError;
 use super::files::Files;
+use super::retain::Retain;
 use super::segment;
 use crate::{Offset, Partition, Topic};
 
@@ -12,6 +13,8 @@ use crate::{Offset, Partition, Topic};
 pub(super) const LOCK_NAME: &str = "lock";
 
 const WATERMARK_NAME: &str = "durable";
+
+const RESERVATION_NAME: &str = "reserved";
 
 /// A partition and its directory.
 #[derive(Clone, Debug)]
@@ -37,6 +40,11 @@ impl Place {
         self.dir.join(WATERMARK_NAME)
     }
 
+    /// The file that says which offsets may have been given away without a sync.
+    pub(super) fn reservation(&self) -> PathBuf {
+        self.dir.join(RESERVATION_NAME)
+    }
+
     /// The base offsets of the partition's segments, ascending.
     pub(super) fn bases(&self, files: &dyn Files) -> io::Result<Vec<u64>> {
         let entries = files.list(&self.dir)?;
@@ -45,19 +53,16 @@ impl Place {
         Ok(bases)
     }
 
-    /// Deletes the segments that lie entirely below `before`, oldest first. The
-    /// last one stays: it is being written, or names where writing goes on.
+    /// Deletes the segments that may go once nobody needs what lies below
+    /// `before`, oldest first.
     ///
     /// Each deletion is made durable before the next, so that what is left after
     /// a power cut has no hole.
-    pub(super) fn trim(&self, files: &dyn Files, before: Offset) -> io::Result<()> {
+    pub(super) fn trim(&self, files: &dyn Files, before: Offset, retain: &Retain) -> io::Result<()> {
         let bases = self.bases(files)?;
-        for pair in bases.windows(2) {
-            let [base, next] = [pair[0], pair[1]];
-            if next > before.0 {
-                break;
-            }
-            match files.remove(&self.segment(base)) {
+        let removable = retain.removable(files, self, &bases, before)?;
+        for base in &bases[..removable] {
+            match files.remove(&self.segment(*base)) {
                 // Somebody else trims too.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 other => other?,

@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
+use weir_runtime::Clock;
 
+use super::config::Retention;
 use super::fetch::{self, Cursors, Wanted};
 use super::files::{Files, SystemFiles};
 use super::place::{self, Place};
+use super::retain::Retain;
 use super::state::{PartitionState, Shared};
 use super::watermark::Watermark;
 use crate::{Offset, Partition, ReadError, ReadLimit, StoredRecord, Subscribe, Topic, Watermarks};
@@ -21,6 +24,7 @@ const POLL: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub struct DiskReader {
     source: Source,
+    retain: Retain,
     cursors: Arc<Cursors>,
 }
 
@@ -56,11 +60,20 @@ impl DiskReader {
     }
 
     pub(super) fn open_on(files: Arc<dyn Files>, dir: PathBuf) -> Self {
-        Self { source: Source::Files { files, dir }, cursors: Arc::default() }
+        let retain = Retain::new(Retention::default(), Clock::system());
+        Self { source: Source::Files { files, dir }, retain, cursors: Arc::default() }
+    }
+
+    /// Keeps so much of what it is told to trim. A reader in the writer's process
+    /// keeps what the log was opened with.
+    #[must_use]
+    pub fn keeping(self, retention: Retention, clock: &Clock) -> Self {
+        Self { retain: Retain::new(retention, clock.clone()), ..self }
     }
 
     pub(super) fn beside(shared: Arc<Shared>) -> Self {
-        Self { source: Source::Writer(shared), cursors: Arc::default() }
+        let retain = shared.retain.clone();
+        Self { source: Source::Writer(shared), retain, cursors: Arc::default() }
     }
 
     fn files(&self) -> Arc<dyn Files> {
@@ -170,15 +183,18 @@ impl Subscribe for DiskReader {
         Ok(Watermarks { start: Offset(start), end: Offset(end) })
     }
 
-    /// Deletes whole segments, and never the one that is being written. May be
-    /// called in the writer's process or in another one.
+    /// Deletes whole segments that are not kept by retention, and never the one
+    /// that is being written. May be called in the writer's process or in another
+    /// one.
     async fn trim(&self, partition: &Partition, before: Offset) -> Result<(), ReadError> {
-        let files = self.files();
+        let (files, retain) = (self.files(), self.retain.clone());
         let place = Place::new(self.dir(), partition);
         blocking(&place, move |place| {
             // For the answer to a partition that does not exist.
             fetch::bases(&*files, place)?;
-            place.trim(&*files, before).map_err(|source| ReadError::Io { path: place.dir.clone(), source })
+            place
+                .trim(&*files, before, &retain)
+                .map_err(|source| ReadError::Io { path: place.dir.clone(), source })
         })
         .await
     }

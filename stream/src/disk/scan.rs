@@ -44,6 +44,8 @@ pub(super) struct Scanner {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) offset: u64,
+    /// It begins what was written together.
+    pub(super) begins: bool,
     pub(super) record: Record,
     /// Where it ends in the file.
     pub(super) end: u64,
@@ -138,7 +140,7 @@ impl Scanner {
     fn step_onto(&mut self, head: &Head, record: Record) -> Found {
         self.at += head.frame_bytes() as u64;
         self.expected = head.offset + 1;
-        Found { offset: head.offset, record, end: self.at, damage: self.damage.take() }
+        Found { offset: head.offset, begins: head.begins, record, end: self.at, damage: self.damage.take() }
     }
 
     fn step_over(&mut self, head: &Head, what: &'static str) {

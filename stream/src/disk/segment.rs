@@ -1,5 +1,5 @@
 //! What a segment file is called and how it begins:
-//! `docs/formats/log-segment-v1.md`. Pure.
+//! `docs/formats/log-segment-v1.md` and `log-segment-v2.md`. Pure.
 
 use bytes::Buf;
 
@@ -9,7 +9,11 @@ use crate::Partition;
 pub(super) const HEADER_BYTES: usize = 256;
 
 const MAGIC: &[u8; 8] = b"weirseg\0";
-const VERSION: u32 = 1;
+
+/// The version that is written. The first one did not mark what was written
+/// together; it is read, and nothing is appended to it.
+const VERSION: u32 = 2;
+const VERSION_FIRST: u32 = 1;
 const TOPIC_BYTES: usize = 200;
 const TOPIC_AT: usize = 32;
 const CHECKSUM_AT: usize = HEADER_BYTES - 4;
@@ -35,6 +39,8 @@ impl Seed {
 pub(super) enum HeaderSays {
     /// It is the segment that its path says.
     Ours,
+    /// The same, without marks where something begins that was written together.
+    OursUnmarked,
     /// They are damaged or too few. The frames can be read all the same.
     Damaged,
     /// It is another segment, described for an operator.
@@ -45,11 +51,15 @@ pub(super) enum HeaderSays {
 
 /// The header of the segment at `base`.
 pub(super) fn header(partition: &Partition, base: u64) -> [u8; HEADER_BYTES] {
+    header_of(VERSION, partition, base)
+}
+
+fn header_of(version: u32, partition: &Partition, base: u64) -> [u8; HEADER_BYTES] {
     let topic = partition.topic.as_str().as_bytes();
     let topic_bytes = u32::try_from(topic.len()).expect("a topic has at most 200 characters");
     let mut out = [0; HEADER_BYTES];
     out[..8].copy_from_slice(MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..12].copy_from_slice(&version.to_le_bytes());
     out[12..16].copy_from_slice(&topic_bytes.to_le_bytes());
     out[16..24].copy_from_slice(&base.to_le_bytes());
     out[24..28].copy_from_slice(&partition.index.to_le_bytes());
@@ -68,11 +78,11 @@ pub(super) fn check_header(bytes: &[u8], partition: &Partition, base: u64) -> He
     }
     let mut rest = &bytes[8..TOPIC_AT];
     let version = rest.get_u32_le();
-    if version != VERSION {
+    if !(VERSION_FIRST..=VERSION).contains(&version) {
         return HeaderSays::Version(version);
     }
-    if bytes[..] == header(partition, base) {
-        return HeaderSays::Ours;
+    if bytes[..] == header_of(version, partition, base) {
+        return if version == VERSION { HeaderSays::Ours } else { HeaderSays::OursUnmarked };
     }
     let topic_bytes = usize::try_from(rest.get_u32_le()).map_or(TOPIC_BYTES, |bytes| bytes.min(TOPIC_BYTES));
     let found_base = rest.get_u64_le();
@@ -135,10 +145,17 @@ mod tests {
     #[test]
     fn a_later_version_is_told_apart_from_damage() {
         let mut bytes = header(&partition(3), 1000);
-        bytes[8] = 2;
+        bytes[8] = 3;
         let checksum = crc32c::crc32c(&bytes[..CHECKSUM_AT]);
         bytes[CHECKSUM_AT..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(check_header(&bytes, &partition(3), 1000), HeaderSays::Version(2));
+        assert_eq!(check_header(&bytes, &partition(3), 1000), HeaderSays::Version(3));
+    }
+
+    #[test]
+    fn the_first_version_is_known() {
+        let bytes = header_of(1, &partition(3), 1000);
+        assert_eq!(check_header(&bytes, &partition(3), 1000), HeaderSays::OursUnmarked);
+        assert!(matches!(check_header(&bytes, &partition(4), 1000), HeaderSays::Foreign(_)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::files::Files;
 use super::place::Place;
+use super::retain::Retain;
 use super::tail::Tail;
 use super::writer::Request;
 use crate::{Partition, Topic};
@@ -18,6 +19,7 @@ use crate::{Partition, Topic};
 pub(super) struct Shared {
     pub(super) files: Arc<dyn Files>,
     pub(super) dir: PathBuf,
+    pub(super) retain: Retain,
     tail: Mutex<Tail>,
     topics: RwLock<BTreeMap<Topic, Vec<OpenPartition>>>,
 }
@@ -42,8 +44,8 @@ pub(super) struct PartitionState {
 
 impl Shared {
     /// A log without partitions.
-    pub(super) fn new(files: Arc<dyn Files>, dir: PathBuf, tail_bytes: usize) -> Self {
-        Self { files, dir, tail: Mutex::new(Tail::new(tail_bytes)), topics: RwLock::default() }
+    pub(super) fn new(files: Arc<dyn Files>, dir: PathBuf, retain: Retain, tail_bytes: usize) -> Self {
+        Self { files, dir, retain, tail: Mutex::new(Tail::new(tail_bytes)), topics: RwLock::default() }
     }
 
     /// The newest records.

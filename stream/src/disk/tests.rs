@@ -3,9 +3,13 @@
 
 mod conformance;
 mod corruption;
+mod cuts;
+mod fsync;
+mod full;
 mod golden;
 mod harness;
 mod life;
 mod model;
 mod power;
 mod processes;
+mod retention;

@@ -3,7 +3,8 @@
 //! Appends that wait together are written together and share one sync. The
 //! order of a commit is: write, sync, publish the watermark, show it to readers
 //! in the process, answer. Whatever fails before the sync has succeeded leaves
-//! the durable end where it was.
+//! the durable end where it was. With [`Fsync::Never`] there is no sync, and
+//! "durable" is what the system has.
 
 use std::io;
 use std::sync::Arc;
@@ -13,10 +14,12 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::active::{ActiveSegment, StepError};
+use super::config::Fsync;
 use super::files;
 use super::frame;
 use super::metrics::LogMetrics;
 use super::recover::Recovered;
+use super::reserve::{self, Reservation};
 use super::state::{PartitionState, Shared};
 use super::watermark::Publisher;
 use crate::{AppendError, Offset, Record, StoredRecord};
@@ -37,15 +40,24 @@ pub(super) struct Request {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
+/// How a partition is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy {
+    pub(super) segment_bytes: u64,
+    pub(super) fsync: Fsync,
+}
+
 /// Owns a partition's files.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
     state: Arc<PartitionState>,
     metrics: LogMetrics,
-    segment_bytes: u64,
+    policy: Policy,
     active: ActiveSegment,
     publisher: Publisher,
+    /// For answers without a sync.
+    reservation: Reservation,
     /// The offset that the next record gets.
     next: u64,
     /// The next segment may exist in part: nothing may be appended to this one
@@ -70,19 +82,21 @@ impl Writer {
         shared: Arc<Shared>,
         state: Arc<PartitionState>,
         recovered: Recovered,
-        segment_bytes: u64,
+        policy: Policy,
         metrics: LogMetrics,
     ) -> Self {
-        let Recovered { active, next, publisher } = recovered;
+        let Recovered { active, is_ended, next, publisher } = recovered;
+        let reservation = Reservation::new(state.place.clone(), next);
         Self {
             shared,
             state,
             metrics,
-            segment_bytes,
+            policy,
             active,
             publisher,
+            reservation,
             next,
-            rotating: false,
+            rotating: is_ended,
             unpublished: false,
             poisoned: None,
         }
@@ -98,17 +112,17 @@ impl Writer {
                         self.publish();
                         continue;
                     }
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Disconnected) => return self.end(),
                 }
             } else {
                 match queue.recv() {
                     Ok(request) => request,
-                    Err(_) => return,
+                    Err(_) => return self.end(),
                 }
             };
             let mut bytes = bytes_of(&first);
             let mut requests = vec![first];
-            while bytes < COMMIT_BYTES {
+            while bytes < COMMIT_BYTES && self.policy.fsync != Fsync::Always {
                 let Ok(request) = queue.try_recv() else { break };
                 bytes += bytes_of(&request);
                 requests.push(request);
@@ -138,38 +152,61 @@ impl Writer {
             return Ok(());
         }
         self.make_room(bytes)?;
+        self.reserve(requests)?;
         let records = requests.iter().flat_map(|request| &request.records);
         let frames = self.active.frames(self.next, records);
-        if let Err(error) = self.active.write(&frames) {
-            // Also when it is broken: what was not acknowledged had better not
-            // be found by a restart that reads it from a cache.
-            let cut = self.active.cut_back();
-            return Err(match cut {
-                Ok(()) if files::is_full(&error.source) => Failure::Full(error),
-                Ok(()) => Failure::Broken(error),
-                Err(cut) if files::is_full(&error.source) => Failure::Broken(cut),
-                Err(_) => Failure::Broken(error),
-            });
-        }
-        if let Err(error) = self.active.sync(bytes) {
+        self.active.write(&frames).map_err(|error| self.take_back(error))?;
+        if self.policy.fsync != Fsync::Never {
             // The kernel forgets what it could not write and calls it clean: a
             // second sync would succeed without the data being there.
-            if let Err(cut) = self.active.cut_back() {
-                tracing::debug!(path = %cut.path.display(), error = %cut.source, "cannot take back an unsynced write");
-            }
-            return Err(Failure::Broken(error));
+            self.active.sync().map_err(|error| self.take_back(error))?;
+            self.metrics.syncs.inc();
         }
-        self.metrics.syncs.inc();
+        self.active.take(bytes);
         Ok(())
+    }
+
+    /// Takes back a write that failed, or whose sync did. Where there was no space
+    /// and that succeeds, the segment is again as it was before: all that is left
+    /// in it was synced. Also when the partition is broken: what was not
+    /// acknowledged had better not be found by a restart that reads it from a cache.
+    fn take_back(&self, error: StepError) -> Failure {
+        match self.active.cut_back() {
+            Ok(()) if files::is_full(&error.source) => Failure::Full(error),
+            Ok(()) => Failure::Broken(error),
+            Err(cut) if files::is_full(&error.source) => Failure::Broken(cut),
+            Err(_) => Failure::Broken(error),
+        }
+    }
+
+    /// Where answers do not wait for a sync, their offsets must not be given again
+    /// after a power cut.
+    fn reserve(&mut self, requests: &[Request]) -> Result<(), Failure> {
+        if self.policy.fsync != Fsync::Never {
+            return Ok(());
+        }
+        let end = self.next + count_of(requests);
+        match self.reservation.cover(&*self.shared.files, end) {
+            Ok(()) => Ok(()),
+            Err(source) => {
+                let path = self.state.place.reservation();
+                let error = StepError { step: "write", path, source };
+                Err(if files::is_full(&error.source) { Failure::Full(error) } else { Failure::Broken(error) })
+            }
+        }
     }
 
     /// Begins the next segment if this one would grow too large.
     fn make_room(&mut self, bytes: u64) -> Result<(), Failure> {
-        let fits = self.active.end + bytes <= self.segment_bytes || self.active.is_empty();
+        let fits = self.active.end + bytes <= self.policy.segment_bytes || self.active.is_empty();
         if fits && !self.rotating {
             return Ok(());
         }
         self.rotating = true;
+        if self.policy.fsync == Fsync::Never {
+            // Whoever opens the log reads the last segment only.
+            self.active.sync().map_err(Failure::Broken)?;
+        }
         match ActiveSegment::create(&*self.shared.files, &self.state.place, self.next) {
             Ok(active) => {
                 self.active = active;
@@ -183,7 +220,7 @@ impl Writer {
 
     fn acknowledge(&mut self, requests: Vec<Request>, bytes: u64) {
         let first = self.next;
-        self.next += requests.iter().map(|request| request.records.len() as u64).sum::<u64>();
+        self.next += count_of(&requests);
         self.publish();
         let mut offset = first;
         let mut answers = Vec::with_capacity(requests.len());
@@ -204,6 +241,20 @@ impl Writer {
             drop(permit);
             // Whoever asked may have gone; the records stay.
             let _ = answer.send(Ok(Offset(offset)));
+        }
+    }
+
+    /// Nothing more comes: what was answered without a sync gets one.
+    fn end(&self) {
+        if self.policy.fsync != Fsync::Never || self.poisoned.is_some() {
+            return;
+        }
+        let (files, place) = (&*self.shared.files, &self.state.place);
+        let synced = self.active.sync().map_err(|error| error.source);
+        let published =
+            synced.and_then(|()| self.publisher.publish(self.next)).and_then(|()| self.publisher.sync());
+        if let Err(error) = published.and_then(|()| reserve::release(files, place)) {
+            tracing::warn!(partition = %place.partition, %error, "the event log was closed without a sync");
         }
     }
 
@@ -240,6 +291,10 @@ impl Writer {
         self.metrics.poisoned.inc();
         self.poisoned = Some(reason);
     }
+}
+
+fn count_of(requests: &[Request]) -> u64 {
+    requests.iter().map(|request| request.records.len() as u64).sum()
 }
 
 fn bytes_of(request: &Request) -> usize {

@@ -2,7 +2,11 @@
 //!
 //! It keeps what was written apart from what was synced, for names as for
 //! content. A power cut leaves what was synced, and of the rest nothing, all,
-//! or what a seed chooses: any subset of writes, torn anywhere.
+//! or what a seed chooses: any subset of writes, torn anywhere, or any subset of
+//! the sectors of a write.
+//!
+//! For tests only, behind the feature `conformance`; what a test does wrong
+//! panics.
 
 mod world;
 
@@ -11,12 +15,12 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-use super::{Entry, File, Files, Lock};
+use super::{Entry, File, Files, Lock, directory_of};
 use world::{Choice, Inode, Node, World, failure};
 
 /// The file system. Cloning shares it.
 #[derive(Clone, Debug)]
-pub(in crate::disk) struct SimulatedFiles(Arc<Shared>);
+pub struct SimulatedFiles(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -27,7 +31,8 @@ struct Shared {
 
 /// What the next operation of its kind does instead of succeeding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::disk) enum Fault {
+#[expect(missing_docs, reason = "each says which operation fails")]
+pub enum Fault {
     /// Writes some bytes, then succeeds as a short write.
     ShortWrite,
     /// Writes some bytes of what follows, then fails.
@@ -37,6 +42,9 @@ pub(in crate::disk) enum Fault {
     NoSpace,
     /// The content is not written, and no later sync will write it.
     SyncError,
+    /// The same, for want of space.
+    SyncNoSpace,
+    ReadError,
     SyncDirError,
     CreateError,
     CutError,
@@ -45,14 +53,33 @@ pub(in crate::disk) enum Fault {
 
 /// What a power cut does to what was not synced.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::disk) enum Unsynced {
+pub enum Unsynced {
+    /// Nothing of it is left.
     Lost,
+    /// All of it is.
     Kept,
+    /// What this seed chooses.
     Random(u64),
 }
 
+/// What power cuts took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Bytes that were written and not synced.
+    pub bytes: u64,
+    /// Names that were given or taken away without a sync of their directory.
+    pub names: u64,
+}
+
+impl Default for SimulatedFiles {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SimulatedFiles {
-    pub(in crate::disk) fn new() -> Self {
+    /// A file system with a root.
+    pub fn new() -> Self {
         let names = BTreeMap::from([(PathBuf::from("/"), Node::Dir)]);
         let world = World { names: names.clone(), durable_names: names, boot: 1, ..World::default() };
         Self::of(world)
@@ -63,14 +90,14 @@ impl SimulatedFiles {
     }
 
     /// An independent copy, unlocked.
-    pub(in crate::disk) fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let mut world = self.world().clone();
         world.locks.clear();
         Self::of(world)
     }
 
     /// The power goes, and comes back.
-    pub(in crate::disk) fn cut_power(&self, unsynced: Unsynced) {
+    pub fn cut_power(&self, unsynced: Unsynced) {
         let mut world = self.world();
         let mut choice = Choice::new(unsynced);
         world.cut_names(&mut choice);
@@ -82,10 +109,17 @@ impl SimulatedFiles {
         world.cut_at = None;
         world.is_dead = false;
         world.faults.clear();
+        world.dropped.bytes += choice.dropped_bytes;
+        world.dropped.names += choice.dropped_names;
+    }
+
+    /// What all power cuts so far took.
+    pub fn dropped(&self) -> Dropped {
+        self.world().dropped
     }
 
     /// The process was killed and its files stay as they were, in the same boot.
-    pub(in crate::disk) fn kill(&self) {
+    pub fn kill(&self) {
         let mut world = self.world();
         world.locks.clear();
         world.cut_at = None;
@@ -93,75 +127,87 @@ impl SimulatedFiles {
     }
 
     /// Lets the power go before the `step`th change from now.
-    pub(in crate::disk) fn cut_power_at(&self, step: u64) {
+    pub fn cut_power_at(&self, step: u64) {
         let mut world = self.world();
         world.cut_at = Some(world.steps + step);
     }
 
-    pub(in crate::disk) fn is_dead(&self) -> bool {
+    /// True once the power went.
+    pub fn is_dead(&self) -> bool {
         self.world().is_dead
     }
 
-    pub(in crate::disk) fn steps(&self) -> u64 {
+    /// Operations that changed something, so far.
+    pub fn steps(&self) -> u64 {
         self.world().steps
     }
 
-    pub(in crate::disk) fn fail_next(&self, fault: Fault) {
-        self.world().faults.push_back(fault);
+    /// The next operation of its kind fails. Faults come in the order in which they were asked for.
+    pub fn fail_next(&self, fault: Fault) {
+        self.world().faults.push_back((fault, true));
     }
 
-    pub(in crate::disk) fn forget_faults(&self) {
+    /// The next operation of its kind succeeds: those asked for after it are for
+    /// later ones.
+    pub fn pass_next(&self, fault: Fault) {
+        self.world().faults.push_back((fault, false));
+    }
+
+    /// Takes back what was asked for.
+    pub fn forget_faults(&self) {
         self.world().faults.clear();
     }
 
     /// How often each fault came true.
-    pub(in crate::disk) fn fired(&self) -> BTreeMap<Fault, u64> {
+    pub fn fired(&self) -> BTreeMap<Fault, u64> {
         self.world().fired.clone()
     }
 
     /// Leaves room for so many more bytes; none: as many as one likes.
-    pub(in crate::disk) fn leave_space(&self, bytes: Option<u64>) {
+    pub fn leave_space(&self, bytes: Option<u64>) {
         let mut world = self.world();
         world.capacity = bytes.map(|bytes| world.used() + bytes);
     }
 
     /// Content syncs wait until they are let go.
-    pub(in crate::disk) fn hold_syncs(&self, hold: bool) {
+    pub fn hold_syncs(&self, hold: bool) {
         self.world().holds_syncs = hold;
         self.0.gate.notify_all();
     }
 
     /// Content syncs that succeeded.
-    pub(in crate::disk) fn syncs(&self) -> u64 {
+    pub fn syncs(&self) -> u64 {
         self.world().syncs
     }
 
-    pub(in crate::disk) fn read_bytes(&self) -> u64 {
+    /// Bytes that were read.
+    pub fn read_bytes(&self) -> u64 {
         self.world().read_bytes
     }
 
-    pub(in crate::disk) fn content(&self, path: &Path) -> Option<Vec<u8>> {
+    /// What a file reads as.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let world = self.world();
         Some(world.inodes[world.file(path).ok()?].content.clone())
     }
 
     /// Changes a file as a bad disk would: durably.
-    pub(in crate::disk) fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut world = self.world();
-        let inode = world.file(path).unwrap();
+        let inode = world.file(path).expect("a file to damage");
         change(&mut world.inodes[inode].content);
         world.inodes[inode].durable = world.inodes[inode].content.clone();
     }
 
     /// Puts a file there, durably.
-    pub(in crate::disk) fn put(&self, path: &Path, content: Vec<u8>) {
-        self.create(path).unwrap();
+    pub fn put(&self, path: &Path, content: Vec<u8>) {
+        self.create(path).expect("created");
         self.damage(path, |bytes| *bytes = content);
-        self.sync_dir(path.parent().unwrap()).unwrap();
+        self.sync_dir(directory_of(path)).expect("synced");
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0.world.lock().unwrap()
+        self.0.world.lock().expect("no test panicked")
     }
 }
 
@@ -169,7 +215,7 @@ impl Files for SimulatedFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         let mut world = self.world();
         world.step()?;
-        world.dir(dir.parent().unwrap())?;
+        world.dir(directory_of(dir))?;
         if world.names.contains_key(dir) {
             return Err(ErrorKind::AlreadyExists.into());
         }
@@ -183,7 +229,7 @@ impl Files for SimulatedFiles {
         world.dir(dir)?;
         let inside = world.names.iter().filter(|(path, _)| path.parent() == Some(dir));
         let entry = |(path, node): (&PathBuf, &Node)| Entry {
-            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            name: path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned(),
             is_dir: *node == Node::Dir,
         };
         Ok(inside.map(entry).collect())
@@ -203,7 +249,7 @@ impl Files for SimulatedFiles {
         let mut world = self.world();
         world.step()?;
         world.fail(Fault::CreateError)?;
-        world.dir(path.parent().unwrap())?;
+        world.dir(directory_of(path))?;
         let inode = match world.file(path) {
             Ok(inode) => {
                 world.inodes[inode].set_size(0);
@@ -217,6 +263,16 @@ impl Files for SimulatedFiles {
             }
         };
         Ok(self.handle(inode, &world))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut world = self.world();
+        world.step()?;
+        world.dir(directory_of(to))?;
+        let inode = world.file(from)?;
+        world.names.remove(from);
+        world.names.insert(to.to_owned(), Node::File(inode));
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -279,10 +335,10 @@ impl Handle {
     fn sync(&self) -> io::Result<()> {
         let mut world = self.world()?;
         while world.holds_syncs {
-            world = self.files.0.gate.wait(world).unwrap();
+            world = self.files.0.gate.wait(world).expect("no test panicked");
         }
         world.step()?;
-        if let Err(error) = world.fail(Fault::SyncError) {
+        if let Err(error) = world.fail(Fault::SyncError).and_then(|()| world.fail(Fault::SyncNoSpace)) {
             world.inodes[self.inode].dirty.clear();
             return Err(error);
         }
@@ -299,8 +355,9 @@ impl File for Handle {
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let mut world = self.world()?;
+        world.fail(Fault::ReadError)?;
         let content = &world.inodes[self.inode].content;
-        let rest = content.get(usize::try_from(at).unwrap()..).unwrap_or_default();
+        let rest = content.get(index(at)..).unwrap_or_default();
         let length = rest.len().min(buffer.len());
         buffer[..length].copy_from_slice(&rest[..length]);
         world.read_bytes += length as u64;
@@ -313,7 +370,7 @@ impl File for Handle {
         world.fail(Fault::WriteError)?;
         world.fail(Fault::NoSpace)?;
         let mut bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
-        let at = usize::try_from(at).unwrap();
+        let at = index(at);
         if world.fail(Fault::ShortWrite).is_err() {
             bytes.truncate(bytes.len().div_ceil(2));
         }
@@ -322,9 +379,7 @@ impl File for Handle {
             return Err(error);
         }
         let grows = (at + bytes.len()).saturating_sub(world.inodes[self.inode].content.len());
-        let space = world
-            .capacity
-            .map_or(usize::MAX, |most| usize::try_from(most.saturating_sub(world.used())).unwrap());
+        let space = world.capacity.map_or(usize::MAX, |most| index(most.saturating_sub(world.used())));
         if grows > space {
             bytes.truncate(bytes.len() - (grows - space).min(bytes.len()));
             *world.fired.entry(Fault::NoSpace).or_default() += 1;
@@ -340,7 +395,7 @@ impl File for Handle {
         let mut world = self.world()?;
         world.step()?;
         world.fail(Fault::CutError)?;
-        world.inodes[self.inode].set_size(usize::try_from(size).unwrap());
+        world.inodes[self.inode].set_size(index(size));
         Ok(())
     }
 
@@ -351,6 +406,10 @@ impl File for Handle {
     fn sync_all(&self) -> io::Result<()> {
         self.sync()
     }
+}
+
+fn index(at: u64) -> usize {
+    usize::try_from(at).expect("it fits into memory")
 }
 
 #[derive(Debug)]

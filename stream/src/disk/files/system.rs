@@ -9,7 +9,7 @@ use super::{Entry, File, Files, Lock};
 
 /// The real thing.
 #[derive(Debug)]
-pub(in crate::disk) struct SystemFiles;
+pub struct SystemFiles;
 
 impl Files for SystemFiles {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -42,6 +42,10 @@ impl Files for SystemFiles {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
         Ok(Box::new(SystemFile(options.open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

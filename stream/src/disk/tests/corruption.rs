@@ -7,14 +7,15 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::harness::{
-    Contents, NOW, append, offsets, open, other_process, partition, place, read_all, record, run,
+    Contents, NOW, append, config, offsets, open, open_as, other_process, partition, place, read_all, record,
+    run,
 };
-use crate::disk::DiskLog;
 use crate::disk::files::Files;
 use crate::disk::files::simulated::SimulatedFiles;
 use crate::disk::frame::{self, HEAD_BYTES};
 use crate::disk::segment::{self, HEADER_BYTES, HeaderSays, Seed};
 use crate::disk::watermark::WATERMARK_BYTES;
+use crate::disk::{DiskConfig, DiskLog};
 use crate::{Offset, ReadError, ReadLimit, Record, Subscribe};
 
 const PAYLOAD: usize = 100;
@@ -139,6 +140,43 @@ fn a_segment_cut_anywhere_loses_what_was_behind_the_cut() {
     }
 }
 
+/// Two writes of three records each, in one segment.
+fn image_of_two_writes() -> SimulatedFiles {
+    let files = SimulatedFiles::new();
+    let segment_bytes = weir_runtime::ByteSize::mib(1);
+    let log = open_as(&files, DiskConfig { segment_bytes, ..config() }).unwrap();
+    run(async {
+        for n in [0, 3] {
+            let records = (n..n + 3).map(|n| record(n, PAYLOAD)).collect();
+            append(&log, records).await.unwrap();
+        }
+    });
+    files
+}
+
+#[test]
+fn a_write_that_was_torn_in_its_middle_is_no_loss_and_earlier_damage_is_one() {
+    let image = image_of_two_writes();
+    let frame = frame::frame_bytes(&record(0, PAYLOAD));
+    for offset in 0..6 {
+        for at in [0, HEAD_BYTES, frame - 1] {
+            let files = image.copy();
+            // As a power cut leaves it: nothing says that the last write was synced.
+            files.remove(&place().watermark()).unwrap();
+            files.damage(&place().segment(0), |bytes| bytes[HEADER_BYTES + offset * frame + at] ^= 1);
+            let (end, lost) = match offset {
+                0..3 => (6, vec![offset as u64]),
+                _ => (offset as u64, vec![]),
+            };
+            check(&files, 0, end, &lost, &format!("record {offset}, byte {at}"));
+            // What a watermark of this boot covers was synced.
+            let files = image.copy();
+            files.damage(&place().segment(0), |bytes| bytes[HEADER_BYTES + offset * frame + at] ^= 1);
+            check(&files, 6, 6, &[offset as u64], &format!("record {offset}, byte {at}, with a watermark"));
+        }
+    }
+}
+
 #[test]
 fn without_a_watermark_a_cut_last_segment_is_a_torn_write() {
     let image = image();
@@ -249,7 +287,7 @@ fn a_payload_full_of_forged_heads_does_not_keep_a_reader_busy() {
     let claim = Record { payload: vec![0; 1 << 20].into(), ..Record::default() };
     let mut forged = Vec::new();
     // The offset that is looked for, so that each is a candidate.
-    frame::put_front(&mut forged, seed, 0, &claim);
+    frame::put_front(&mut forged, seed, 0, true, &claim);
     assert_eq!(forged.len(), HEAD_BYTES);
     let payload = forged.repeat((4 << 20) / HEAD_BYTES);
     let file_bytes = payload.len() as u64;
@@ -269,7 +307,7 @@ fn a_payload_full_of_forged_heads_does_not_keep_a_reader_busy() {
 /// A frame as the segment at `base` would hold it.
 fn frame_bytes(base: u64, offset: u64, record: &Record) -> Vec<u8> {
     let mut bytes = Vec::new();
-    frame::put_front(&mut bytes, Seed::new(&partition(), base), offset, record);
+    frame::put_front(&mut bytes, Seed::new(&partition(), base), offset, true, record);
     bytes.extend_from_slice(&record.payload);
     bytes
 }

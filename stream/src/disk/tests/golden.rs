@@ -1,4 +1,5 @@
-//! The bytes of version 1, as they were first released. Added to, never edited.
+//! The bytes of versions 1 and 2, as they were first released. Added to, never
+//! edited.
 
 use std::path::Path;
 
@@ -10,9 +11,10 @@ use crate::disk::watermark::{Publisher, Watermark};
 use crate::disk::{DiskConfig, DiskLog};
 use crate::{Append, Offset, Partition, Record, Subscribe, Topic};
 
-use super::harness::{DIR, NOW, config, other_process};
+use super::harness::{DIR, NOW, config, open_as, other_process};
 
-const SEGMENT: &[u8] = include_bytes!("golden-segment-v1.bin");
+const SEGMENT_1: &[u8] = include_bytes!("golden-segment-v1.bin");
+const SEGMENT_2: &[u8] = include_bytes!("golden-segment-v2.bin");
 const DURABLE: &[u8] = include_bytes!("golden-durable-v1.bin");
 
 fn golden_partition() -> Partition {
@@ -31,7 +33,7 @@ fn records() -> Vec<Record> {
 }
 
 #[test]
-fn version_1_is_still_written() {
+fn version_2_is_still_written() {
     let files = SimulatedFiles::new();
     let place = Place::new(Path::new(DIR), &golden_partition());
     let handles = weir_runtime::Handles::new("test");
@@ -47,27 +49,57 @@ fn version_1_is_still_written() {
     let durable = files.content(&place.watermark()).unwrap();
     if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/disk/tests");
-        std::fs::write(dir.join("golden-segment-v1.bin"), &segment).unwrap();
-        std::fs::write(dir.join("golden-durable-v1.bin"), &durable).unwrap();
+        std::fs::write(dir.join("golden-segment-v2.bin"), &segment).unwrap();
     }
-    assert_eq!(segment, SEGMENT);
+    assert_eq!(segment, SEGMENT_2);
     assert_eq!(durable, DURABLE);
 }
 
 #[test]
-fn version_1_is_still_read() {
-    let files = SimulatedFiles::new();
-    let place = Place::new(Path::new(DIR), &golden_partition());
-    let mut dir = std::path::PathBuf::from("/");
-    for part in place.dir.components().skip(1) {
-        dir.push(part);
-        files.create_dir(&dir).unwrap();
+fn both_versions_are_still_read() {
+    for segment in [SEGMENT_1, SEGMENT_2] {
+        let files = with_segment(segment);
+        let place = Place::new(Path::new(DIR), &golden_partition());
+        let reader = other_process(&files);
+        let read = run(async { reader.read(&golden_partition(), Offset(0), NOW).await.unwrap() });
+        assert_eq!(read.into_iter().map(|stored| stored.record).collect::<Vec<_>>(), records());
+        assert_eq!(Watermark::read(&files, &place).unwrap(), Some(Watermark { end: 2, boot: 1 }));
+        Publisher::open(&files, &place).unwrap().publish(2).unwrap();
+        assert_eq!(files.content(&place.watermark()).unwrap(), DURABLE);
     }
-    files.put(&place.segment(0), SEGMENT.to_vec());
+}
+
+#[test]
+fn nothing_is_appended_to_a_segment_of_version_1() {
+    let files = with_segment(SEGMENT_1);
+    let place = Place::new(Path::new(DIR), &golden_partition());
+    let log = open_as(&files, config()).unwrap();
+    run(async {
+        let more = log.append(&golden_partition(), records()).await.unwrap();
+        assert_eq!(more, Offset(2));
+        let read = log.reader().read(&golden_partition(), Offset(0), NOW).await.unwrap();
+        let rest = log.reader().read(&golden_partition(), Offset(2), NOW).await.unwrap();
+        assert_eq!([read, rest].concat().len(), 4);
+    });
+    assert_eq!(files.content(&place.segment(0)).unwrap(), SEGMENT_1);
+    assert_eq!(place.bases(&files).unwrap(), [0, 2]);
+}
+
+/// A log whose one segment was written by somebody else.
+fn with_segment(segment: &[u8]) -> SimulatedFiles {
+    let files = SimulatedFiles::new();
+    let mut dir = std::path::PathBuf::from("/");
+    for index in 0..=golden_partition().index {
+        let partition = Partition { index, ..golden_partition() };
+        dir = Place::new(Path::new(DIR), &partition).dir;
+        let parents: Vec<_> = dir.ancestors().collect();
+        for dir in parents.into_iter().rev() {
+            let _ = files.create_dir(dir);
+        }
+    }
+    let place = Place::new(Path::new(DIR), &golden_partition());
+    assert_eq!(dir, place.dir);
+    files.put(&place.segment(0), segment.to_vec());
     files.put(&place.watermark(), DURABLE.to_vec());
-    let read = run(async { other_process(&files).read(&golden_partition(), Offset(0), NOW).await.unwrap() });
-    assert_eq!(read.into_iter().map(|stored| stored.record).collect::<Vec<_>>(), records());
-    assert_eq!(Watermark::read(&files, &place).unwrap(), Some(Watermark { end: 2, boot: 1 }));
-    Publisher::open(&files, &place).unwrap().publish(2).unwrap();
-    assert_eq!(files.content(&place.watermark()).unwrap(), DURABLE);
+    files
 }

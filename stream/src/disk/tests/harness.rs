@@ -60,7 +60,11 @@ pub(super) fn config() -> DiskConfig {
 }
 
 pub(super) fn open(files: &SimulatedFiles) -> Result<DiskLog, OpenError> {
-    let log = DiskLog::open_on(Arc::new(files.clone()), config(), &Handles::new("test"))?;
+    open_as(files, config())
+}
+
+pub(super) fn open_as(files: &SimulatedFiles, config: DiskConfig) -> Result<DiskLog, OpenError> {
+    let log = DiskLog::open_on(Arc::new(files.clone()), config, &Handles::new("test"))?;
     log.ensure_topic(&topic(), 1)?;
     Ok(log)
 }

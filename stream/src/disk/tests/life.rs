@@ -271,12 +271,12 @@ fn foreign_and_later_segments_are_not_touched() {
         assert!(matches!(read, Err(ReadError::Corrupt { next: Offset(1), .. })), "{read:?}");
     });
     files.damage(&place().segment(0), |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let checksum = crc32c::crc32c(&bytes[..252]);
         bytes[252..256].copy_from_slice(&checksum.to_le_bytes());
     });
     let error = open(&files).unwrap_err();
-    assert!(matches!(error, OpenError::Version { version: 2, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::Version { version: 3, .. }), "{error:?}");
     assert!(files.open(&place().segment(0)).is_ok());
 }
 

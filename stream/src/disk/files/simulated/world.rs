@@ -3,9 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::{Fault, Unsynced};
+use super::{Dropped, Fault, Unsynced};
+
+/// What a disk writes whole. Small, so that small records are torn.
+const SECTOR_BYTES: usize = 64;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct World {
@@ -14,7 +18,8 @@ pub(super) struct World {
     pub(super) durable_names: BTreeMap<PathBuf, Node>,
     pub(super) locks: BTreeSet<PathBuf>,
     pub(super) boot: u128,
-    pub(super) faults: VecDeque<Fault>,
+    /// What fails next, or is let pass once.
+    pub(super) faults: VecDeque<(Fault, bool)>,
     pub(super) fired: BTreeMap<Fault, u64>,
     /// Operations that change something, so far.
     pub(super) steps: u64,
@@ -25,6 +30,7 @@ pub(super) struct World {
     pub(super) holds_syncs: bool,
     pub(super) syncs: u64,
     pub(super) read_bytes: u64,
+    pub(super) dropped: Dropped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,13 +63,13 @@ impl World {
 
     /// Fails if it is this fault's turn.
     pub(super) fn fail(&mut self, fault: Fault) -> io::Result<()> {
-        if self.faults.front() != Some(&fault) {
+        let Some((_, fails)) = self.faults.pop_front_if(|(next, _)| *next == fault) else { return Ok(()) };
+        if !fails {
             return Ok(());
         }
-        self.faults.pop_front();
         *self.fired.entry(fault).or_default() += 1;
         match fault {
-            Fault::NoSpace => Err(ErrorKind::StorageFull.into()),
+            Fault::NoSpace | Fault::SyncNoSpace => Err(ErrorKind::StorageFull.into()),
             _ => Err(failure("a fault")),
         }
     }
@@ -98,6 +104,7 @@ impl World {
         for path in all {
             let (now, durable) = (self.names.get(&path), self.durable_names.get(&path));
             let kept = if now == durable || !choice.keeps() { durable } else { now };
+            choice.dropped_names += u64::from(kept != now);
             let has_parent = path.parent().is_none_or(|parent| left.contains_key(parent));
             if let (Some(node), true) = (kept, has_parent) {
                 left.insert(path, *node);
@@ -139,10 +146,12 @@ impl Inode {
             self.durable.truncate(self.content.len());
         }
         for (from, to) in std::mem::take(&mut self.dirty) {
-            let kept = choice.length(to - from);
-            if kept > 0 {
-                put(&mut self.durable, from, &self.content[from..from + kept]);
+            let mut kept = 0;
+            for piece in choice.pieces(from..to) {
+                kept += piece.len();
+                put(&mut self.durable, piece.start, &self.content[piece]);
             }
+            choice.dropped_bytes += (to - from - kept) as u64;
             // The length may be durable without the content.
             if choice.is_random() && choice.keeps() && self.durable.len() < to {
                 self.durable.resize(to, 0);
@@ -163,29 +172,51 @@ pub(super) fn failure(what: &'static str) -> io::Error {
 }
 
 /// Decides over what was not synced.
-pub(super) struct Choice(Unsynced);
+pub(super) struct Choice {
+    unsynced: Unsynced,
+    pub(super) dropped_bytes: u64,
+    pub(super) dropped_names: u64,
+}
 
 impl Choice {
     pub(super) fn new(unsynced: Unsynced) -> Self {
-        Self(unsynced)
+        Self { unsynced, dropped_bytes: 0, dropped_names: 0 }
     }
 
     pub(super) fn is_random(&self) -> bool {
-        matches!(self.0, Unsynced::Random(_))
+        matches!(self.unsynced, Unsynced::Random(_))
     }
 
     pub(super) fn keeps(&mut self) -> bool {
         self.length(1) == 1
     }
 
+    /// What of a write is kept: a part of its front, or any of its sectors.
+    fn pieces(&mut self, range: Range<usize>) -> Vec<Range<usize>> {
+        if !self.is_random() || self.length(3) > 0 {
+            let end = range.start + self.length(range.len());
+            return std::iter::once(range.start..end).filter(|piece| !piece.is_empty()).collect();
+        }
+        let mut pieces = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let end = ((at / SECTOR_BYTES + 1) * SECTOR_BYTES).min(range.end);
+            if self.keeps() {
+                pieces.push(at..end);
+            }
+            at = end;
+        }
+        pieces
+    }
+
     /// How much of so many bytes is kept.
     pub(super) fn length(&mut self, bytes: usize) -> usize {
-        let Unsynced::Random(seed) = &mut self.0 else {
-            return if matches!(self.0, Unsynced::Kept) { bytes } else { 0 };
+        let Unsynced::Random(seed) = &mut self.unsynced else {
+            return if matches!(self.unsynced, Unsynced::Kept) { bytes } else { 0 };
         };
         // A linear congruential generator, high bits.
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let random = usize::try_from(*seed >> 33).unwrap();
+        let random = usize::try_from(*seed >> 33).expect("31 bits");
         match random % 4 {
             0 => 0,
             1 => bytes,
