@@ -2,20 +2,21 @@
 //! source is acknowledged, and where it cut.
 //!
 //! One file, `checkpoint`, of lines `<crc32c, 8 hex digits> <json>`. The first
-//! line says the version, the agent and its partition; each further line is
-//! one write: the entries that changed, replacing earlier ones of the same
-//! key. Every write is synced before it returns. When the file has grown to
+//! line says the version, the agent and its partition; each further line has
+//! entries that changed, replacing earlier ones of the same key. Lines that are
+//! written together have `+` instead of the space, but for the first. Every write
+//! is synced before it returns. When the file has grown to
 //! several times its content it is written anew, beside the old one, synced,
 //! and renamed over it.
 //!
 //! | died | a restart sees |
 //! |---|---|
-//! | while a line is written | a torn last line: dropped, nothing depended on it yet |
+//! | while lines are written | some of them, any of them torn: dropped from the first that is, nothing depended on them yet |
 //! | after the line, before its batch was appended | a source or a cut that nothing was sent of |
 //! | after the append, before the next line | ends that lag: read and sent again, dropped by range |
 //! | while written anew | the old file, and a `checkpoint.new` that is overwritten |
 //!
-//! A damaged line that is not the last means that synced bytes changed. The
+//! A damaged line with another write behind it means that synced bytes changed. The
 //! agent then does not start: going on would read files again under new
 //! sources, which no reader could tell from new lines.
 
@@ -27,11 +28,13 @@ mod tests;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{AgentId, SourceId};
 use weir_runtime::create_durably;
+use weir_stream::disk::files::{Files, SystemFiles};
 
 use crate::StartError;
 use crate::frame::{Cut, Format, Passed, Stream};
@@ -192,19 +195,28 @@ impl Checkpoint {
         lock: File,
         partitions: u32,
     ) -> Result<(Self, Restored), StartError> {
+        Self::open_on(Arc::new(SystemFiles), directory, lock, partitions)
+    }
+
+    fn open_on(
+        files: Arc<dyn Files>,
+        directory: &Path,
+        lock: File,
+        partitions: u32,
+    ) -> Result<(Self, Restored), StartError> {
         let path = directory.join("checkpoint");
-        let read = journal::read(&path)?;
+        let read = journal::read(&*files, &path)?;
         let refused = |source| StartError::StateDirectory { path: path.clone(), source };
         let (head, restored, journal) = match read {
             Some(read) => {
-                let journal = Journal::open(path.clone(), read.good_bytes).map_err(refused)?;
+                let journal = Journal::open(files, path.clone(), &read.good).map_err(refused)?;
                 (read.head, read.restored, journal)
             }
             None => {
                 let agent = AgentId::generate();
                 let partition = choose(agent, partitions);
                 let head = Head { version: journal::VERSION, agent, partition };
-                let journal = Journal::create(path.clone(), &head, [].into_iter()).map_err(refused)?;
+                let journal = Journal::create(files, path.clone(), &head, [].into_iter()).map_err(refused)?;
                 (head, Restored::default(), journal)
             }
         };
@@ -247,7 +259,8 @@ impl Checkpoint {
 
     /// Writes everything anew.
     pub(crate) fn rewrite(&mut self, changes: impl Iterator<Item = Changes>) -> io::Result<()> {
-        self.journal = Journal::create(self.journal.path().to_owned(), &self.head, changes)?;
+        let (files, path) = (self.journal.files(), self.journal.path().to_owned());
+        self.journal = Journal::create(files, path, &self.head, changes)?;
         Ok(())
     }
 }

@@ -47,7 +47,8 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::sync::{mpsc, watch};
 use weir_proto::model::{Signal, Source, TenantId};
-use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks, create_durably};
+use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks};
+use weir_stream::disk::files::{Files, SystemFiles};
 use weir_stream::disk::{DiskConfig, DiskLog};
 use weir_stream::{Append, Offset, Partition, Subscribe, Topic};
 
@@ -138,7 +139,8 @@ impl Receivers {
         }
         let (opened, handed) = (directory.clone(), handles.clone());
         let (spools, mut lanes) =
-            crate::agent::in_background(move || open(&opened, &partitions, &handed)).await?;
+            crate::agent::in_background(move || open(Arc::new(SystemFiles), &opened, &partitions, &handed))
+                .await?;
         let spools = Arc::new(spools);
         lanes.check(&spools.reader()).await?;
 
@@ -259,13 +261,14 @@ fn spool_topic(signal: Signal) -> Topic {
     Topic::new(signal.as_str()).expect("a signal's word is a topic's name")
 }
 
+/// What must survive, made where it is missing: everything about it is durable
+/// when this returns.
 fn open(
+    files: Arc<dyn Files>,
     directory: &Path,
     partitions: &[(Signal, u32)],
     handles: &Handles,
 ) -> Result<(DiskLog, Lanes), StartError> {
-    let refused = |source| StartError::StateDirectory { path: directory.to_owned(), source };
-    create_durably(directory).map_err(refused)?;
     let config = DiskConfig {
         dir: directory.join("spool"),
         segment_bytes: SEGMENT_BYTES,
@@ -276,11 +279,11 @@ fn open(
     };
     // The event log of the same process counts under the same names.
     let handles = Handles { metrics: weir_runtime::Metrics::default(), ..handles.clone() };
-    let spools = DiskLog::open(config, &handles).map_err(StartError::Spool)?;
+    let spools = DiskLog::open_on(files.clone(), config, &handles).map_err(StartError::Spool)?;
     for signal in Signal::ALL {
         spools.ensure_topic(&spool_topic(signal), 1).map_err(StartError::Spool)?;
     }
-    let lanes = Lanes::open(&directory.join("lanes.json"), partitions)?;
+    let lanes = Lanes::open(files, &directory.join("lanes.json"), partitions)?;
     Ok((spools, lanes))
 }
 

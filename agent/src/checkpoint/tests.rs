@@ -1,3 +1,5 @@
+mod power;
+
 use std::fs;
 use std::iter::once;
 

@@ -24,7 +24,7 @@ const QUIET: Duration = Duration::from_secs(3600);
 
 /// The position is written at most this often: a lag only means that records
 /// are sent again.
-const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+const SAVE_INTERVAL: Duration = if cfg!(test) { Duration::from_millis(2) } else { Duration::from_secs(1) };
 
 /// How long is waited before a spool is read again that could not be.
 const READ_BACKOFF: Duration = Duration::from_secs(1);
@@ -140,6 +140,7 @@ impl Forwarder {
                 tracing::error!(signal = %self.signal, %error, "records of the receivers' spool are lost");
                 self.delivery.measured.failed("spool");
                 self.from = next;
+                self.backlog.passed(next);
                 Ok(None)
             }
             Err(error) if error.is_retryable() => {
@@ -161,8 +162,7 @@ impl Forwarder {
         drop(failpoint::reach("agent.forward.before"));
         self.delivery.append(&sent).await?;
         drop(failpoint::reach("agent.forward.after"));
-        let bytes: usize = records.iter().map(|stored| stored.record.payload.len()).sum();
-        self.backlog.shrink(bytes as u64);
+        self.backlog.sent(records);
         self.received.forwarded(self.signal, records.len() as u64);
         if let Some(last) = records.last() {
             self.from = last.offset.next();

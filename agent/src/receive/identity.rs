@@ -6,18 +6,18 @@
 //! records are sent again, and dropped by their numbers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use weir_proto::model::{AgentId, Signal, SourceId};
+use weir_stream::disk::files::{self, Files, directory_of};
 use weir_stream::{Partition, Subscribe};
 
 use super::spool_topic;
 use crate::StartError;
-use crate::checkpoint::{choose, sync_directory};
+use crate::checkpoint::choose;
 
 /// The version that this build writes, and the newest that it reads.
 const VERSION: u32 = 1;
@@ -25,6 +25,7 @@ const VERSION: u32 = 1;
 /// The lanes of the receivers, and their durable state.
 #[derive(Debug)]
 pub(super) struct Lanes {
+    files: Arc<dyn Files>,
     path: PathBuf,
     held: Mutex<Held>,
 }
@@ -51,18 +52,22 @@ pub(super) struct Lane {
 impl Lanes {
     /// Reads the file. Without one the lanes are drawn, and are durable when
     /// this returns.
-    pub(super) fn open(path: &Path, partitions: &[(Signal, u32)]) -> Result<Self, StartError> {
+    pub(super) fn open(
+        files: Arc<dyn Files>,
+        path: &Path,
+        partitions: &[(Signal, u32)],
+    ) -> Result<Self, StartError> {
         let refused = |source| StartError::StateDirectory { path: path.to_owned(), source };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(refused(error)),
-        };
-        let held = match bytes {
-            Some(bytes) => read(path, &bytes)?,
+        let held = match files::read(&*files, path).map_err(refused)? {
+            Some(bytes) => {
+                // Whoever put it there may have died before it was durable, and
+                // what is sent from now on names it.
+                files.sync_dir(directory_of(path)).map_err(refused)?;
+                read(path, &bytes)?
+            }
             None => Held { version: VERSION, agent: AgentId::generate(), lanes: BTreeMap::new() },
         };
-        let lanes = Self { path: path.to_owned(), held: Mutex::new(held) };
+        let lanes = Self { files, path: path.to_owned(), held: Mutex::new(held) };
         let has_new = {
             let mut held = lanes.lock();
             let (agent, before) = (held.agent, held.lanes.len());
@@ -124,12 +129,7 @@ impl Lanes {
     /// One write at a time: the lock is held until it is durable.
     fn save(&self) -> io::Result<()> {
         let held = self.lock();
-        let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&*held)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)?;
-        sync_directory(&self.path)
+        files::replace(&*self.files, &self.path, &serde_json::to_vec(&*held)?)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -156,10 +156,14 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Held, StartError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use weir_stream::disk::files::SystemFiles;
+
     use super::*;
 
     fn open(path: &Path) -> Result<Lanes, StartError> {
-        Lanes::open(path, &Signal::ALL.map(|signal| (signal, 4)))
+        Lanes::open(Arc::new(SystemFiles), path, &Signal::ALL.map(|signal| (signal, 4)))
     }
 
     #[test]

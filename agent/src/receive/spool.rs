@@ -5,8 +5,8 @@
 //! the only one that appends to its spool, so it knows each record's number
 //! before it is written, and the record is the message that the event log gets.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -19,7 +19,7 @@ use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
 use weir_runtime::{Clock, failpoint};
-use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, Subscribe};
+use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, StoredRecord, Subscribe};
 
 use super::lines::Lines;
 use super::refusal::Refusal;
@@ -31,6 +31,9 @@ const GROUP_MAX: usize = 256;
 
 /// Bytes read at once to learn how large the backlog is.
 const RESTORE_BYTES: usize = 4 << 20;
+
+/// Bytes of records that are counted together.
+const BLOCK_BYTES: u64 = 1 << 20;
 
 /// A decoded request on its way into the spool.
 #[derive(Debug)]
@@ -147,7 +150,7 @@ impl Writer {
             Ok(first) if first == self.next => {
                 drop(failpoint::reach("agent.spool.append.after"));
                 self.next = Offset(first.0 + count);
-                self.backlog.grow(bytes as u64);
+                self.backlog.grow(self.next, bytes as u64);
                 self.trouble.set(None);
                 Ok(())
             }
@@ -230,16 +233,38 @@ impl Numbering {
 }
 
 /// How much of a spool the event log does not have yet. Cloning shares.
+///
+/// Bytes are kept by the records that they belong to, some of them together: those
+/// of records that cannot be read any more are given back with their neighbours.
 #[derive(Clone, Debug)]
 pub(super) struct Backlog {
-    bytes: Arc<AtomicU64>,
+    held: Arc<Mutex<Held>>,
     limit: u64,
     shown: Gauge,
 }
 
+#[derive(Debug, Default)]
+struct Held {
+    blocks: VecDeque<Block>,
+    bytes: u64,
+    /// Records below are done with, whoever hears of it first.
+    settled: u64,
+}
+
+/// Records that follow each other.
+#[derive(Debug)]
+struct Block {
+    /// The number behind the last of them.
+    end: u64,
+    /// Bytes of those that are not done with.
+    bytes: u64,
+    /// Bytes of all.
+    filled: u64,
+}
+
 impl Backlog {
     pub(super) fn new(limit: u64, shown: Gauge) -> Self {
-        Self { bytes: Arc::default(), limit, shown }
+        Self { held: Arc::default(), limit, shown }
     }
 
     /// Counts what an earlier process left.
@@ -256,8 +281,9 @@ impl Backlog {
         while from < end {
             match spool.read(partition, from, limit).await {
                 Ok(records) => {
-                    let bytes: usize = records.iter().map(|stored| stored.record.payload.len()).sum();
-                    self.grow(bytes as u64);
+                    for stored in &records {
+                        self.grow(stored.offset.next(), stored.record.payload.len() as u64);
+                    }
                     from = records.last().map_or(end, |last| last.offset.next());
                 }
                 Err(weir_stream::ReadError::Corrupt { next, .. }) => from = next,
@@ -269,26 +295,69 @@ impl Backlog {
 
     /// Bytes that the event log does not have, and how many there may be.
     pub(super) fn bytes(&self) -> (u64, u64) {
-        (self.bytes.load(Ordering::Relaxed), self.limit)
+        (self.held().bytes, self.limit)
     }
 
     /// True while more may be let in.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) < self.limit
+        self.held().bytes < self.limit
     }
 
-    fn grow(&self, bytes: u64) {
-        self.show(self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes);
+    /// The next records, up to this number, are so long.
+    fn grow(&self, end: Offset, bytes: u64) {
+        let mut held = self.held();
+        // They may have been sent before this is said.
+        if end.0 <= held.settled {
+            return;
+        }
+        match held.blocks.back_mut() {
+            Some(last) if last.filled + bytes <= BLOCK_BYTES => {
+                last.end = end.0;
+                last.bytes += bytes;
+                last.filled += bytes;
+            }
+            _ => held.blocks.push_back(Block { end: end.0, bytes, filled: bytes }),
+        }
+        held.bytes += bytes;
+        self.show(&held);
     }
 
-    /// So much of it is in the event log.
-    pub(super) fn shrink(&self, bytes: u64) {
-        let shrunk = |held: u64| Some(held.saturating_sub(bytes));
-        let before = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shrunk).unwrap_or(0);
-        self.show(before.saturating_sub(bytes));
+    /// These records are in the event log.
+    pub(super) fn sent(&self, records: &[StoredRecord]) {
+        let Some(last) = records.last() else { return };
+        let mut held = self.held();
+        for stored in records {
+            held.settle(stored.offset.0);
+            let Some(front) = held.blocks.front_mut() else { break };
+            let bytes = front.bytes.min(stored.record.payload.len() as u64);
+            front.bytes -= bytes;
+            held.bytes -= bytes;
+        }
+        held.settle(last.offset.next().0);
+        self.show(&held);
     }
 
-    fn show(&self, bytes: u64) {
-        self.shown.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    /// Whatever is below is not sent: it cannot be read.
+    pub(super) fn passed(&self, below: Offset) {
+        let mut held = self.held();
+        held.settle(below.0);
+        self.show(&held);
+    }
+
+    fn show(&self, held: &Held) {
+        self.shown.set(i64::try_from(held.bytes).unwrap_or(i64::MAX));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn settle(&mut self, below: u64) {
+        self.settled = self.settled.max(below);
+        while let Some(done) = self.blocks.pop_front_if(|block| block.end <= below) {
+            self.bytes -= done.bytes;
+        }
     }
 }

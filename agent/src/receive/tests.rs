@@ -1,7 +1,9 @@
 //! The receivers over their routes, with real spools and an event log in
 //! memory.
 
+mod damage;
 mod lines;
+mod power;
 mod pressure;
 mod redact;
 mod sampling;

@@ -191,7 +191,9 @@ fn recover_last(
         file.set_size(content.walk.end).map_err(StepError::at("cut", &path)).map_err(failed)?;
     }
     if known.may_be_cached {
-        rewrite(&*file, content.walk.unsure_from, content.walk.end)
+        let header = HEADER_BYTES as u64;
+        rewrite(&*file, 0, header)
+            .and_then(|()| rewrite(&*file, content.walk.unsure_from, content.walk.end))
             .map_err(StepError::at("write", &path))
             .map_err(failed)?;
     }

@@ -62,6 +62,14 @@ pub enum Unsynced {
     Random(u64),
 }
 
+/// How many power cuts a test is asked for, and with which seed to begin:
+/// `WEIR_POWER_CUTS` and `WEIR_POWER_SEED`.
+pub fn asked_for(cuts: u64) -> (u64, u64) {
+    let number =
+        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
+    (number("WEIR_POWER_CUTS", cuts), number("WEIR_POWER_SEED", 1))
+}
+
 /// What power cuts took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dropped {

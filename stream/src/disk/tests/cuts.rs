@@ -15,7 +15,7 @@ use weir_runtime::ByteSize;
 
 use super::harness::{Contents, append, config, open_as, other_process, partition, read_all, record, run};
 use super::life::{boxed, join_all};
-use crate::disk::files::simulated::{Fault, SimulatedFiles, Unsynced};
+use crate::disk::files::simulated::{Fault, SimulatedFiles, Unsynced, asked_for};
 use crate::disk::{DiskConfig, DiskLog, Fsync};
 use crate::{AppendError, Offset, Record, Subscribe};
 
@@ -261,10 +261,7 @@ impl Life {
 
 #[test]
 fn power_cuts() {
-    let number = |name: &str, default| {
-        std::env::var(name).map_or(default, |text| text.parse::<u64>().expect("a number"))
-    };
-    let (cuts, first) = (number("WEIR_POWER_CUTS", CUTS), number("WEIR_POWER_SEED", 1));
+    let (cuts, first) = asked_for(CUTS);
     let end = first + cuts.div_ceil(CUTS_PER_LIFE);
     let (next, seen) = (AtomicU64::new(first), Mutex::new(Seen::default()));
     let work = || loop {
