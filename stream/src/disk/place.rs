@@ -56,20 +56,22 @@ impl Place {
     /// Deletes the segments that may go once nobody needs what lies below
     /// `before`, oldest first.
     ///
-    /// Each deletion is made durable before the next, so that what is left after
-    /// a power cut has no hole.
+    /// What the directory says is made durable before each deletion, so that what
+    /// is left after a power cut has no hole, and a segment behind it: that may be
+    /// one whose creation was not finished, and an earlier deletion may have been
+    /// left without its sync.
     pub(super) fn trim(&self, files: &dyn Files, before: Offset, retain: &Retain) -> io::Result<()> {
         let bases = self.bases(files)?;
         let removable = retain.removable(files, self, &bases, before)?;
         for base in &bases[..removable] {
+            files.sync_dir(&self.dir)?;
             match files.remove(&self.segment(*base)) {
                 // Somebody else trims too.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 other => other?,
             }
-            files.sync_dir(&self.dir)?;
         }
-        Ok(())
+        if removable > 0 { files.sync_dir(&self.dir) } else { Ok(()) }
     }
 }
 

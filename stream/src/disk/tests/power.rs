@@ -2,7 +2,8 @@
 //! acknowledged is there.
 
 use super::harness::{Contents, append, open, other_process, partition, read_all, record, run};
-use crate::disk::files::simulated::{SimulatedFiles, Unsynced};
+use crate::disk::DiskLog;
+use crate::disk::files::simulated::{Fault, SimulatedFiles, Unsynced};
 use crate::{Offset, Record, Subscribe};
 
 /// What a writer knows when the power goes.
@@ -140,4 +141,57 @@ fn after_a_power_cut_an_old_watermark_makes_readers_lag_and_nothing_else() {
         assert_eq!(read[0].record, record(2, 10));
         drop(log);
     });
+}
+
+/// A trim whose sync of the directory fails, after some that do not.
+async fn trim_in_vain(files: &SimulatedFiles, log: &DiskLog, before: u64, syncs: usize) {
+    for _ in 0..syncs {
+        files.pass_next(Fault::SyncDirError);
+    }
+    files.fail_next(Fault::SyncDirError);
+    let _ = log.reader().trim(&partition(), Offset(before)).await;
+    files.forget_faults();
+}
+
+#[test]
+fn an_unfinished_segment_is_durable_before_those_below_it_are_deleted() {
+    for syncs in 0..2 {
+        let files = SimulatedFiles::new();
+        let log = open(&files).unwrap();
+        run(async {
+            append(&log, vec![record(0, 300)]).await.unwrap();
+            // The next segment is begun, and there is no room for its header.
+            files.leave_space(Some(0));
+            append(&log, vec![record(1, 300)]).await.unwrap_err();
+            files.leave_space(None);
+            trim_in_vain(&files, &log, 1, syncs).await;
+            for seed in 0..50 {
+                let files = files.copy();
+                files.cut_power(Unsynced::Random(seed));
+                let end = read_all(&open(&files).unwrap().reader()).await.end;
+                assert_eq!(end, 1, "seed {seed}, {syncs} syncs");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_deletion_that_may_come_back_leaves_no_hole() {
+    for syncs in [0, 1, 10] {
+        let files = SimulatedFiles::new();
+        let log = open(&files).unwrap();
+        run(async {
+            for n in 0..9 {
+                append(&log, vec![record(n, 100)]).await.unwrap();
+            }
+            trim_in_vain(&files, &log, 3, syncs.min(1)).await;
+            trim_in_vain(&files, &log, 6, syncs).await;
+            for seed in 0..50 {
+                let files = files.copy();
+                files.cut_power(Unsynced::Random(seed));
+                let lost = read_all(&open(&files).unwrap().reader()).await.lost;
+                assert_eq!(lost, [], "seed {seed}, {syncs} syncs");
+            }
+        });
+    }
 }
