@@ -44,6 +44,11 @@ enum Command {
         before_help = "Example:\n  weir sql \"SELECT service_name, count(*) FROM logs GROUP BY 1\"\n  weir sql --format csv \"SELECT * FROM weir.gaps\""
     )]
     Sql(SqlArgs),
+    /// How far every source is stored, and every loss, of a running Weir.
+    #[command(
+        before_help = "Example:\n  weir delivery\n  weir delivery --rows 1000 --json --url http://127.0.0.1:9700"
+    )]
+    Delivery(DeliveryArgs),
     /// Watch a running agent: lines and bytes a second, lag, loss and spools.
     #[command(
         before_help = "Example:\n  weir top\n  weir top --by namespace --sort lag\n  weir top --once --json --url http://127.0.0.1:9701"
@@ -67,7 +72,8 @@ enum Command {
         before_help = "Example:\n  weir redact --dry-run < app.log\n  weir redact --dry-run --config /etc/weir/weir.yaml < app.log\n  weir redact --rules email,card < app.log > clean.log"
     )]
     Redact(RedactArgs),
-    /// Stop naming a retired agent in answers: nothing more will come of it.
+    /// Stop waiting for a retired agent, or for a partition that the event log
+    /// does not have any more: nothing more will come of it.
     #[command(
         before_help = "Example:\n  weir sql \"SELECT agent, partition FROM weir.lanes WHERE status = 'retired'\"\n  weir dismiss 01J9ZQ4W8E3T7Y2N5M6K1H0BCD --config /etc/weir/weir.yaml"
     )]
@@ -483,11 +489,13 @@ pub struct ResetOffsetsArgs {
     pub data: Option<PathBuf>,
 }
 
-/// Which agent, and in which catalog.
+/// Which agent or partition, and in which catalog.
 #[derive(Debug, Args)]
 pub struct DismissArgs {
-    /// The agent, as `weir.lanes` has it.
-    pub agent: String,
+    /// The agent, as `weir.lanes` has it; or the partition, for example
+    /// old.logs/3.
+    #[arg(value_name = "AGENT|TOPIC/PARTITION")]
+    pub what: String,
     /// The configuration of an ingester or a query service: it names the
     /// catalog.
     #[arg(long, env = "WEIR_CONFIG", value_name = "FILE")]
@@ -508,6 +516,20 @@ pub struct SqlArgs {
     /// How to print the answer.
     #[arg(long, value_enum, default_value_t = SqlFormat::Table)]
     pub format: SqlFormat,
+}
+
+/// Which Weir, and how much of it.
+#[derive(Debug, Args)]
+pub struct DeliveryArgs {
+    /// Where Weir serves.
+    #[arg(long, default_value = "http://127.0.0.1:9700", env = "WEIR_URL")]
+    pub url: String,
+    /// Show this many sources, those of which something is missing first.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub rows: usize,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How `weir sql` prints.
@@ -574,6 +596,7 @@ pub fn main() -> ExitCode {
         Command::Query(args) => command::node(&args, command::Roles::QUERY),
         Command::Alerting(args) => command::node(&args, command::Roles::ALERTING),
         Command::Sql(args) => command::sql(&args),
+        Command::Delivery(args) => command::delivery(&args),
         Command::Redact(args) => command::redact(&args),
         Command::Check(args) => command::check(&args),
         Command::DeadLetter { command } => command::dead_letter(&command),

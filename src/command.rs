@@ -1,7 +1,9 @@
 //! What each command does. Thin: the work is in the roles.
 
+mod aligned;
 mod check;
 mod dead_letter;
+mod delivery;
 #[cfg(feature = "demo")]
 mod demo;
 mod dismiss;
@@ -28,6 +30,7 @@ use anyhow::Result;
 
 pub use check::check;
 pub use dead_letter::dead_letter;
+pub use delivery::delivery;
 pub use dismiss::dismiss;
 #[cfg(feature = "agent")]
 pub use doctor::doctor;

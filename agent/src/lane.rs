@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 
 use weir_proto::limit::BATCH_SOURCES_MAX;
-use weir_proto::model::{AgentId, ByteRange, Drop, Source, SourceId, TenantId, drop_reason};
+use weir_proto::model::{AgentId, ByteRange, Counted, Drop, Source, SourceId, TenantId, drop_reason};
 use weir_proto::wire::batch::{EncodedBatch, LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
 
@@ -75,6 +75,8 @@ struct State {
     acknowledged: u64,
     /// Covered by any batch, the open one included.
     settled: u64,
+    /// Events of the batches before the open one, since it was added.
+    counted: Counted,
     slot: Option<usize>,
 }
 
@@ -82,6 +84,7 @@ struct State {
 struct Slot {
     source: SourceKey,
     start: u64,
+    rows: u64,
     drops: Vec<Drop>,
 }
 
@@ -109,7 +112,8 @@ impl Lane {
         treatment: Treatment,
         acknowledged: u64,
     ) -> SourceKey {
-        let state = State { file, id, resource, treatment, acknowledged, settled: acknowledged, slot: None };
+        let (settled, counted) = (acknowledged, Counted::from(acknowledged));
+        let state = State { file, id, resource, treatment, acknowledged, settled, counted, slot: None };
         let key = self.free.pop().unwrap_or(self.sources.len());
         if key == self.sources.len() {
             self.sources.push(None);
@@ -184,6 +188,7 @@ impl Lane {
             flags: frame.flags,
             line: frame.text,
         });
+        self.slots[slot].rows += 1;
         if let Some(range) = frame.dropped {
             let reason = drop_reason::LINE_TOO_LONG.to_owned();
             self.slots[slot].drops.push(Drop { range, count: 1, reason });
@@ -242,14 +247,17 @@ impl Lane {
             let state = self.state_mut(slot.source);
             state.slot = None;
             ends.push((slot.source, state.settled));
-            sources.push(Source {
+            let source = Source {
                 id: state.id,
                 resource: state.resource.clone(),
                 parser: state.treatment.parser.to_owned(),
                 min_severity: state.treatment.min_severity,
                 covered: ByteRange::new(slot.start, state.settled),
                 drops: slot.drops,
-            });
+                counted: Some(state.counted),
+            };
+            state.counted = state.counted.after(&source, slot.rows);
+            sources.push(source);
         }
         let header = BatchHeader {
             tenant: self.tenant.clone(),
@@ -296,7 +304,7 @@ impl Lane {
         let state = self.state_mut(source);
         state.slot = Some(slot);
         let start = state.settled;
-        self.slots.push(Slot { source, start, drops: Vec::new() });
+        self.slots.push(Slot { source, start, rows: 0, drops: Vec::new() });
         slot
     }
 

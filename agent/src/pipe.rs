@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use memchr::memchr;
-use weir_proto::model::{AgentId, ByteRange, Drop, Source, SourceId, TenantId, drop_reason};
+use weir_proto::model::{AgentId, ByteRange, Counted, Drop, Source, SourceId, TenantId, drop_reason};
 use weir_proto::wire::batch::{LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
 use weir_runtime::Clock;
@@ -75,6 +75,8 @@ struct Batch {
     start: u64,
     settled: u64,
     drops: Vec<Drop>,
+    /// The events of the messages before.
+    counted: Counted,
     since: Option<Duration>,
     closed: Vec<PipeBatch>,
 }
@@ -241,6 +243,7 @@ impl Batch {
             start: 0,
             settled: 0,
             drops: Vec::new(),
+            counted: Counted::from(0),
             since: None,
             closed: Vec::new(),
         }
@@ -279,7 +282,9 @@ impl Batch {
             min_severity: None,
             covered: ByteRange::new(self.start, self.settled),
             drops,
+            counted: Some(self.counted),
         };
+        self.counted = self.counted.after(&source, lines);
         // Who takes it says whose it is and in which lane it goes.
         let header = BatchHeader {
             tenant: TenantId::default(),

@@ -46,7 +46,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::sync::{mpsc, watch};
-use weir_proto::model::{Signal, Source, TenantId};
+use weir_proto::model::{ByteRange, Counted, Signal, Source, TenantId};
 use weir_runtime::{ByteSize, Handles, Shutdown, TaskError, Tasks};
 use weir_stream::disk::files::{Files, SystemFiles};
 use weir_stream::disk::{DiskConfig, DiskLog};
@@ -163,8 +163,9 @@ impl Receivers {
                 resource: resource(origin, signal),
                 parser: String::new(),
                 min_severity: None,
-                covered: weir_proto::model::ByteRange::new(0, 0),
+                covered: ByteRange::new(0, 0),
                 drops: Vec::new(),
+                counted: None,
             };
             let numbering = Numbering { tenant: tenant.clone(), agent: lanes.agent(), source };
             let (writes, writing) = watch::channel(());
@@ -173,6 +174,7 @@ impl Receivers {
                 partition: spool.clone(),
                 numbering: Arc::new(numbering.clone()),
                 next: ends.end,
+                counted: Counted::from(spool::numbers(ends.end.0).start),
                 arrivals,
                 backlog: backlog.clone(),
                 clock: handles.clock.clone(),

@@ -7,9 +7,10 @@ import { ago, moment } from "/ui/time.js";
 
 const REFRESH_MS = 5000;
 
-const SOURCES = `SELECT source_id, log_file_path, partition, min(covered_start) AS from_byte, max(covered_end) AS to_byte, count(*) AS ranges,
-  max(last_observed) AS last_observed, max(committed_at) AS committed_at FROM weir.delivery GROUP BY 1, 2, 3 ORDER BY last_observed DESC LIMIT 200`;
-const GAPS = "SELECT source_id, start, \"end\", count, reason, noticed_at FROM weir.gaps ORDER BY noticed_at DESC LIMIT 200";
+const SOURCES = `SELECT source_id, log_file_path, k8s_namespace_name, k8s_pod_name, resource['weir.source'] AS pushed, covered_end, missing,
+  last_observed, committed_at, last_event, lag_ms, events, duplicates, lost, gaps_uncounted, left_out
+  FROM weir.delivery ORDER BY lost DESC, gaps DESC, lag_ms DESC NULLS LAST, last_observed DESC LIMIT 200`;
+const GAPS = "SELECT source_id, start, \"end\", count, messages, reason, declared, noticed_at FROM weir.gaps ORDER BY declared, noticed_at DESC LIMIT 200";
 const LANES = "SELECT agent, partition, mark, heard, status, estimated FROM weir.lanes ORDER BY partition, agent LIMIT 200";
 const FILES = "SELECT \"table\", count(*) AS files, sum(rows) AS rows, sum(bytes) AS bytes FROM weir.files GROUP BY 1 ORDER BY 1";
 
@@ -42,8 +43,11 @@ function table(heads, rows) {
 
 function loss(gaps) {
   if (gaps.length === 0) return notice("ok", h("b", {}, "0 gaps. "), "Nothing that was read or answered is missing.");
-  const row = (gap) => h("tr", {}, h("td", {}, moment(gap.noticed_at)), h("td", { class: "mono" }, foreign(gap.source_id, 80)), h("td", { class: "mono" }, `${gap.start} to ${gap.end}`), h("td", {}, gap.count || "unknown"), h("td", {}, foreign(gap.reason, 80)));
-  return [notice("bad", h("b", {}, `${gaps.length} gaps`)), table(["Noticed", "Source", "Range", "Events", "Reason"], gaps.map(row))];
+  const size = (gap) => gap.count?.toLocaleString("en") ?? (gap.messages ? `in ${gap.messages.toLocaleString("en")} messages` : "unknown");
+  const row = (gap) => h("tr", {}, h("td", {}, moment(gap.noticed_at)), h("td", { class: "mono" }, foreign(gap.source_id, 80)), h("td", { class: "mono" }, `${gap.start} to ${gap.end}`), h("td", {}, size(gap)), h("td", {}, foreign(gap.reason, 80), gap.declared ? ", as configured" : ""));
+  const losses = gaps.filter((gap) => !gap.declared).length;
+  const summary = losses ? notice("bad", h("b", {}, `${losses} gaps`)) : notice("ok", h("b", {}, "0 gaps, "), "but for what was left out as configured.");
+  return [summary, table(["Noticed", "Source", "Range", "Events", "Reason"], gaps.map(row))];
 }
 
 function complete({ until, heldBy }) {
@@ -62,7 +66,11 @@ function laneList(rows) {
 }
 
 function sourceList(rows) {
-  const row = (source) => h("tr", {}, h("td", { class: "mono" }, foreign(source.log_file_path ?? source.source_id, 160)), h("td", {}, source.log_file_path ? Number(source.to_byte - source.from_byte).toLocaleString("en") : "pushed"), h("td", {}, source.ranges > 1 ? h("span", { class: "badge bad" }, `${source.ranges} ranges`) : "whole"), h("td", {}, ago(source.last_observed)), h("td", {}, ago(source.committed_at)));
+  const number = (value) => value.toLocaleString("en");
+  const pod = (source) => source.k8s_pod_name && `${source.k8s_namespace_name ?? ""}/${source.k8s_pod_name}`;
+  const name = (source) => pod(source) ?? source.log_file_path ?? source.pushed ?? source.source_id;
+  const lost = (source) => (source.lost || source.gaps_uncounted ? h("span", { class: "badge bad" }, source.gaps_uncounted ? `${number(source.lost)} or more` : number(source.lost)) : "0");
+  const row = (source) => h("tr", {}, h("td", { class: "mono" }, foreign(name(source), 160)), h("td", {}, source.lag_ms === null ? "" : `${(source.lag_ms / 1000).toFixed(1)} s`), h("td", {}, number(source.events)), h("td", {}, number(source.duplicates)), h("td", {}, lost(source)), h("td", {}, number(source.left_out)), h("td", {}, ago(source.last_observed)), h("td", {}, ago(source.committed_at)));
   if (rows.length === 0) return h("p", { class: "dim" }, "No source is stored yet: what came is live, and becomes files within half a minute (ingest.flush_interval).");
-  return [h("h2", {}, "Sources"), table(["Source", "Bytes", "Covered", "Last read", "Stored"], rows.map(row))];
+  return [h("h2", {}, "Sources"), table(["Source", "Lag", "Events", "Came again", "Lost", "Left out", "Last read", "Stored"], rows.map(row))];
 }

@@ -13,16 +13,18 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use thiserror::Error;
 use weir_proto::DecodeError;
-use weir_proto::model::{ByteRange, LayoutId, Signal, Source, SourceId, TenantId, drop_reason, is_declared};
+use weir_proto::model::{
+    AgentId, ByteRange, LayoutId, Signal, Source, SourceId, TenantId, drop_reason, is_declared,
+};
 use weir_proto::schema::Table;
 use weir_proto::wire::message::Message;
 use weir_proto::wire::{BatchHeader, header_name};
 use weir_runtime::{Clock, failpoint};
-use weir_storage::catalog::Gap;
+use weir_storage::catalog::{Filled, Gap, Tally};
 use weir_stream::{Partition, StoredRecord};
 
 use crate::lane::LaneNews;
-use crate::ledger::{Admission, Ledger, Loss};
+use crate::ledger::{Admission, Found, Ledger, Loss};
 use crate::matches::Matcher;
 use crate::memory::held_bytes;
 use crate::metrics::IngestMetrics;
@@ -48,18 +50,22 @@ pub(crate) struct Accepted {
     pub(crate) bytes: usize,
     pub(crate) settled: Vec<Settled>,
     pub(crate) gaps: Vec<Gap>,
+    /// What was told as missing before, and came with it.
+    pub(crate) filled: Vec<Filled>,
     /// The layouts that its log rows name, as JSON.
     pub(crate) layouts: Vec<(LayoutId, Arc<str>)>,
     pub(crate) lane: Option<LaneNews>,
 }
 
-/// What a message settles of a source.
+/// What a message brings of a source.
 #[derive(Clone, Debug)]
 pub(crate) struct Settled {
     pub(crate) source: SourceId,
-    pub(crate) range: ByteRange,
+    /// What it covers; none where all of it came before.
+    pub(crate) range: Option<ByteRange>,
     pub(crate) resource: Arc<[(String, String)]>,
     pub(crate) observed_micros: i64,
+    pub(crate) tally: Tally,
 }
 
 /// Why a message is not taken in. Those before it are.
@@ -87,7 +93,8 @@ impl Accepted {
             tenant: TenantId::default(),
             source: partition.to_string(),
             range: offsets,
-            count: 0,
+            // What they held is counted where the sources go on.
+            count: None,
             reason: reason.to_owned(),
             noticed_micros: now_micros,
         };
@@ -99,6 +106,7 @@ impl Accepted {
             bytes: OVERHEAD_BYTES,
             settled: Vec::new(),
             gaps: vec![gap],
+            filled: Vec::new(),
             layouts: Vec::new(),
             lane: None,
         }
@@ -219,6 +227,11 @@ impl Intake {
         }
         self.count_losses(said.sources, said.admission);
         let gap = |loss: &Loss| gap(said.tenant, &said.sources[loss.source], loss, now_micros);
+        let filled = said.admission.filled.iter().map(|filled| {
+            let source = said.sources[filled.source].id;
+            tracing::info!(%source, range = ?filled.range, events = filled.events, "what was missing came");
+            Filled { source, range: filled.range, events: filled.events }
+        });
         Accepted {
             offset: message.offset.0,
             next: message.offset.0 + 1,
@@ -227,6 +240,7 @@ impl Intake {
             bytes,
             settled,
             gaps: said.admission.losses.iter().map(gap).collect(),
+            filled: filled.collect(),
             layouts: Vec::new(),
             lane: Some(said.lane),
         }
@@ -235,10 +249,10 @@ impl Intake {
     fn count_losses(&self, sources: &[Source], admission: &Admission) {
         self.metrics.duplicates.inc_by(admission.duplicates);
         self.metrics.straddles.inc_by(admission.straddles);
-        self.metrics.losses.inc_by(admission.losses.len() as u64);
         for loss in &admission.losses {
             let source = sources[loss.source].id;
             let (range, reason) = (loss.range, loss.reason.as_str());
+            self.metrics.lost(reason, loss.count);
             if reason == drop_reason::STRADDLE {
                 tracing::error!(%source, ?range, "a row lies across a covered boundary");
             } else if is_declared(reason) {
@@ -256,19 +270,41 @@ fn lane(header: &BatchHeader, message: &StoredRecord, now_micros: i64) -> LaneNe
     LaneNews::of_agent(header.agent, header.mark_micros, header.goodbye, sent_micros, now_micros)
 }
 
-/// What the sources cover now that they did not before; `observed` says when a
-/// source's events were read.
-fn settled(sources: &[Source], admission: &Admission, observed: impl Fn(usize) -> i64) -> Vec<Settled> {
-    let settle = |index: &usize| {
-        let source = &sources[*index];
-        Settled {
-            source: source.id,
-            range: source.covered,
-            resource: source.resource.as_slice().into(),
-            observed_micros: observed(*index),
-        }
+/// When a message was sent, by whom, and when the events in it were read and
+/// happened; the latter two by source.
+struct When<'a> {
+    agent: AgentId,
+    appended_micros: i64,
+    observed_micros: &'a dyn Fn(usize) -> i64,
+    event_micros: &'a [Option<i64>],
+}
+
+/// What a message brings of its sources: those that cover more than before, or
+/// of which something was sent again.
+fn settled(sources: &[Source], admission: &Admission, when: &When<'_>) -> Vec<Settled> {
+    let of_source = |(index, found): (usize, &Found)| Settled {
+        source: sources[index].id,
+        range: found.advanced,
+        resource: sources[index].resource.as_slice().into(),
+        observed_micros: (when.observed_micros)(index),
+        tally: Tally {
+            agent: Some(when.agent),
+            appended_micros: Some(when.appended_micros),
+            event_micros: when.event_micros.get(index).copied().flatten(),
+            events: found.events,
+            duplicates: found.duplicates,
+            counted: found.counted,
+        },
     };
-    admission.advanced.iter().map(settle).collect()
+    let found = admission.found.iter().enumerate();
+    found.filter(|(_, found)| found.advanced.is_some() || found.duplicates > 0).map(of_source).collect()
+}
+
+/// Notes the event time of a source's row, if it is its latest.
+fn later(latest: &mut [Option<i64>], source: usize, micros: i64) {
+    if let Some(held) = latest.get_mut(source) {
+        *held = Some(held.map_or(micros, |held| held.max(micros)));
+    }
 }
 
 fn gap(tenant: &TenantId, source: &Source, loss: &Loss, now_micros: i64) -> Gap {

@@ -138,6 +138,7 @@ impl Committer {
             advances: take.advances.clone(),
             covered: take.covered.clone(),
             gaps: gaps::merged(&take.gaps),
+            filled: take.filled.clone(),
             layouts: layouts.map(|(id, json)| (*id, json.to_string())).collect(),
             lanes: take.lanes.clone(),
             now_micros,

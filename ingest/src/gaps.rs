@@ -1,13 +1,14 @@
 //! Losses before they are published.
 //!
 //! What an operator declared to be dropped is dropped all the time, and told
-//! with every batch. A row of each telling would make the catalog grow with
+//! with every batch; what a client sends and Weir has no table for, as often as
+//! the client likes. A row of each telling would make the catalog grow with
 //! them; so those of one commit, source and reason become one row: their count
 //! is the sum, their range reaches from the first to the last.
 
 use std::collections::HashMap;
 
-use weir_proto::model::{ByteRange, is_declared};
+use weir_proto::model::{ByteRange, drop_reason, is_declared};
 use weir_storage::catalog::Gap;
 
 /// The gaps of a commit, in order. No event is counted more or less by it.
@@ -15,7 +16,7 @@ pub(crate) fn merged(gaps: &[Gap]) -> Vec<Gap> {
     let mut merged: Vec<Gap> = Vec::with_capacity(gaps.len());
     let mut places = HashMap::new();
     for gap in gaps {
-        if !is_declared(&gap.reason) {
+        if !is_declared(&gap.reason) && gap.reason != drop_reason::REJECTED {
             merged.push(gap.clone());
             continue;
         }
@@ -24,7 +25,7 @@ pub(crate) fn merged(gaps: &[Gap]) -> Vec<Gap> {
             Some(held) => {
                 let (start, end) = (held.range.start.min(gap.range.start), held.range.end.max(gap.range.end));
                 held.range = ByteRange::new(start, end);
-                held.count += gap.count;
+                held.count = held.count.zip(gap.count).map(|(held, more)| held + more);
             }
             None => merged.push(gap.clone()),
         }
@@ -34,7 +35,7 @@ pub(crate) fn merged(gaps: &[Gap]) -> Vec<Gap> {
 
 #[cfg(test)]
 mod tests {
-    use weir_proto::model::{TenantId, drop_reason};
+    use weir_proto::model::TenantId;
 
     use super::*;
 
@@ -43,7 +44,7 @@ mod tests {
             tenant: TenantId::default(),
             source: source.to_owned(),
             range: ByteRange::new(start, end),
-            count,
+            count: Some(count),
             reason: reason.to_owned(),
             noticed_micros: 7,
         }
@@ -58,6 +59,8 @@ mod tests {
             gap("a", 10, 20, 1, drop_reason::LINE_TOO_LONG),
             gap("a", 30, 60, 4, drop_reason::RATE_LIMITED),
             gap("a", 0, 60, 2, drop_reason::SAMPLED),
+            gap("c", 0, 10, 2, drop_reason::REJECTED),
+            gap("c", 10, 20, 3, drop_reason::REJECTED),
         ];
         let expected = [
             gap("a", 0, 60, 7, drop_reason::RATE_LIMITED),
@@ -65,6 +68,7 @@ mod tests {
             gap("b", 0, 10, 5, drop_reason::RATE_LIMITED),
             gap("a", 10, 20, 1, drop_reason::LINE_TOO_LONG),
             gap("a", 0, 60, 2, drop_reason::SAMPLED),
+            gap("c", 0, 20, 5, drop_reason::REJECTED),
         ];
         assert_eq!(merged(&gaps), expected);
         assert_eq!(merged(&[]), []);

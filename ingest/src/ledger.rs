@@ -4,32 +4,67 @@
 //! row that was accepted, or to a loss that was recorded, or to framing; never
 //! to a row still to come. So a row whose start is covered is a duplicate.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use weir_proto::model::{ByteRange, RangeSet, Source, SourceId, drop_reason};
+use weir_proto::model::{ByteRange, Counted, RangeSet, Source, SourceId, drop_reason};
+use weir_storage::catalog::Progress;
 
-/// The covered ranges of a partition's sources, as of the last message
-/// accepted.
+/// What is known of a partition's sources, as of the last message accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    covered: HashMap<SourceId, RangeSet>,
+    known: HashMap<SourceId, Known>,
     /// What was changed since the last [`Self::keep`], as it was before.
-    before: Vec<(SourceId, RangeSet)>,
+    before: Vec<(SourceId, Known)>,
+}
+
+/// What is known of a source.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    covered: RangeSet,
+    /// How many events its sender counted up to the end of the last message.
+    counted: Option<Counted>,
+}
+
+/// A row that a message brings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// Index into the message's sources.
+    pub(crate) source: usize,
+    pub(crate) range: ByteRange,
+    /// It is an event itself, and not only part of what describes one.
+    pub(crate) is_event: bool,
 }
 
 /// What a message brings that is new.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Admission {
-    /// For each line, whether it becomes a row.
+    /// For each row, whether it is kept.
     pub(crate) is_new: Vec<bool>,
-    /// Lines that do not.
+    /// Rows that are not, for they came before.
     pub(crate) duplicates: u64,
-    /// Lines across a covered boundary. Never in health.
+    /// Rows across a covered boundary. Never in health.
     pub(crate) straddles: u64,
     /// Losses noticed.
     pub(crate) losses: Vec<Loss>,
-    /// The sources, by index, that cover more than before.
-    pub(crate) advanced: Vec<usize>,
+    /// Holes of which something came after all.
+    pub(crate) filled: Vec<Filled>,
+    /// What was found of each source, in the message's order.
+    pub(crate) found: Vec<Found>,
+}
+
+/// What a message brought of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// What it covers now that it did not before; nothing where `None`.
+    pub(crate) advanced: Option<ByteRange>,
+    /// Events that are kept.
+    pub(crate) events: u64,
+    /// Events that came before.
+    pub(crate) duplicates: u64,
+    /// Of those that are kept, how many lie in a hole that was told.
+    late: u64,
+    /// How many events its sender counted up to the end of the message.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// Bytes of a source that became no row.
@@ -38,35 +73,50 @@ pub(crate) struct Loss {
     /// Index into the message's sources.
     pub(crate) source: usize,
     pub(crate) range: ByteRange,
-    pub(crate) count: u64,
+    /// How many events; none where nobody can know.
+    pub(crate) count: Option<u64>,
     pub(crate) reason: String,
+}
+
+/// Bytes that were told as missing, and came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    /// Index into the message's sources.
+    pub(crate) source: usize,
+    /// From the first of them to the last.
+    pub(crate) range: ByteRange,
+    /// Events among them, and what was told as dropped.
+    pub(crate) events: u64,
 }
 
 impl Ledger {
     /// Starts from what is stored.
-    pub(crate) fn new(stored: BTreeMap<SourceId, RangeSet>) -> Self {
-        Self { covered: stored.into_iter().collect(), before: Vec::new() }
+    pub(crate) fn new(stored: &Progress) -> Self {
+        let known = |(source, covered): (&SourceId, &RangeSet)| {
+            let counted = stored.counted.get(source).copied();
+            (*source, Known { covered: covered.clone(), counted })
+        };
+        Self { known: stored.covered.iter().map(known).collect(), before: Vec::new() }
     }
 
     /// Where what is covered of a source ends.
     pub(crate) fn end(&self, source: SourceId) -> u64 {
-        self.covered.get(&source).map_or(0, RangeSet::end)
+        self.known.get(&source).map_or(0, |known| known.covered.end())
     }
 
-    /// Decides about the lines of a message, given as source index and range,
-    /// and counts what its sources settle as covered.
-    pub(crate) fn admit(
-        &mut self,
-        sources: &[Source],
-        lines: impl Iterator<Item = (usize, ByteRange)>,
-    ) -> Admission {
-        let mut admission = Admission::default();
-        for (source, range) in lines {
-            let is_new = self.judge(&sources[source], source, range, &mut admission);
+    /// Decides about the rows of a message, and counts what its sources settle
+    /// as covered.
+    pub(crate) fn admit(&mut self, sources: &[Source], rows: impl Iterator<Item = Row>) -> Admission {
+        let mut admission =
+            Admission { found: vec![Found::default(); sources.len()], ..Admission::default() };
+        let mut sent = vec![0; sources.len()];
+        for row in rows {
+            let is_new = self.judge(&sources[row.source], row, &mut admission);
             admission.is_new.push(is_new);
+            sent[row.source] += u64::from(row.is_event);
         }
         for (index, source) in sources.iter().enumerate() {
-            self.settle(source, index, &mut admission);
+            self.settle(source, index, sent[index], &mut admission);
         }
         admission
     }
@@ -78,55 +128,101 @@ impl Ledger {
 
     /// What was decided since the last [`Self::keep`] becomes nothing after all.
     pub(crate) fn take_back(&mut self) {
-        while let Some((source, covered)) = self.before.pop() {
-            self.covered.insert(source, covered);
+        while let Some((source, known)) = self.before.pop() {
+            self.known.insert(source, known);
         }
     }
 
-    fn judge(&self, source: &Source, index: usize, range: ByteRange, admission: &mut Admission) -> bool {
-        let Some(covered) = self.covered.get(&source.id) else { return true };
+    fn judge(&self, source: &Source, row: Row, admission: &mut Admission) -> bool {
+        let Row { source: index, range, is_event } = row;
+        let event = u64::from(is_event);
+        let Some(Known { covered, .. }) = self.known.get(&source.id) else {
+            admission.found[index].events += event;
+            return true;
+        };
         if covered.end() <= range.start {
+            admission.found[index].events += event;
             return true;
         }
         let end = covered_end(covered, range.start);
         if end >= range.end && covered.contains(range.start) {
             admission.duplicates += 1;
+            admission.found[index].duplicates += event;
             return false;
         }
         // A row is kept when its start is new: bytes twice are better than
         // bytes lost. Otherwise its rest is lost, and named.
         let is_new = !covered.contains(range.start);
-        let lost = if is_new { overlap(covered, range) } else { Some(ByteRange::new(end, range.end)) };
-        if let Some(range) = lost {
-            let reason = drop_reason::STRADDLE.to_owned();
+        if is_new {
+            admission.found[index].events += event;
+            admission.found[index].late += event;
+            admission.straddles += u64::from(overlaps(covered, range));
+        } else {
             admission.straddles += 1;
-            admission.losses.push(Loss { source: index, range, count: u64::from(!is_new), reason });
+            let (range, reason) = (ByteRange::new(end, range.end), drop_reason::STRADDLE.to_owned());
+            admission.losses.push(Loss { source: index, range, count: Some(event), reason });
         }
         is_new
     }
 
-    fn settle(&mut self, source: &Source, index: usize, admission: &mut Admission) {
-        let covered = self.covered.entry(source.id).or_default();
+    fn settle(&mut self, source: &Source, index: usize, rows: u64, admission: &mut Admission) {
+        let known = self.known.entry(source.id).or_default();
         let settled = source.covered;
+        let found = &mut admission.found[index];
+        let mut late = found.late;
         for drop in &source.drops {
             // Of what was told before, or came as rows, how many of the events
             // counted here it held is not known.
-            for range in uncovered(covered, drop.range) {
-                let count = if range.start == drop.range.start { drop.count } else { 0 };
+            for range in known.covered.missing(drop.range) {
+                let count = (range.start == drop.range.start && drop.count > 0).then_some(drop.count);
+                late += count.filter(|_| range.start < known.covered.end()).unwrap_or(0);
                 admission.losses.push(Loss { source: index, range, count, reason: drop.reason.clone() });
             }
         }
-        if settled.is_empty() || covered_end(covered, settled.start) >= settled.end {
+        let counted = source.counted;
+        found.counted = counted.map(|counted| counted.after(source, rows));
+        if settled.is_empty() {
             return;
         }
-        if let Some(range) = covered.hole_before(settled) {
-            let reason = drop_reason::HOLE.to_owned();
-            admission.losses.push(Loss { source: index, range, count: 0, reason });
+        self.before.push((source.id, known.clone()));
+        let before = std::mem::replace(&mut known.counted, found.counted);
+        if covered_end(&known.covered, settled.start) >= settled.end {
+            return;
         }
-        self.before.push((source.id, covered.clone()));
-        covered.insert(settled);
-        admission.advanced.push(index);
+        let end = known.covered.end();
+        let mut advanced = settled;
+        // What lies before it was told when what is behind it came.
+        if settled.start > end {
+            let hole = ByteRange::new(end, settled.start);
+            match missing(before, counted, hole) {
+                // Bytes in which no event lies: nothing is missing.
+                Some(0) => advanced = ByteRange::new(hole.start, settled.end),
+                count => {
+                    let reason = drop_reason::HOLE.to_owned();
+                    admission.losses.push(Loss { source: index, range: hole, count, reason });
+                }
+            }
+        }
+        if settled.start < end {
+            let parts = known.covered.missing(ByteRange::new(settled.start, settled.end.min(end)));
+            if let (Some(first), Some(last)) = (parts.first(), parts.last()) {
+                let range = ByteRange::new(first.start, last.end);
+                admission.filled.push(Filled { source: index, range, events: late });
+            }
+        }
+        known.covered.insert(advanced);
+        admission.found[index].advanced = Some(advanced);
     }
+}
+
+/// How many events lie in a hole before a message: known, if its sender counted
+/// them from where the hole begins, or counted what was before the hole, too.
+fn missing(before: Option<Counted>, counted: Option<Counted>, hole: ByteRange) -> Option<u64> {
+    let counted = counted?;
+    if counted.from == hole.start {
+        return Some(counted.events);
+    }
+    before.filter(|before| before.to == hole.start)?.until(counted)
 }
 
 /// Where the covered range that holds `byte` ends; `byte` when none does.
@@ -136,29 +232,10 @@ fn covered_end(covered: &RangeSet, byte: u64) -> u64 {
     ranges[..after].last().map_or(byte, |range| range.end.max(byte))
 }
 
-/// The parts of `range` that are not covered.
-fn uncovered(covered: &RangeSet, range: ByteRange) -> Vec<ByteRange> {
-    let mut parts = Vec::new();
-    let mut from = range.start;
-    let ranges = covered.ranges();
-    let first = ranges.partition_point(|held| held.end <= range.start);
-    for held in ranges[first..].iter().take_while(|held| held.start < range.end) {
-        if held.start > from {
-            parts.push(ByteRange::new(from, held.start));
-        }
-        from = held.end;
-    }
-    if from < range.end {
-        parts.push(ByteRange::new(from, range.end));
-    }
-    parts
-}
-
-/// The first covered bytes inside `range`.
-fn overlap(covered: &RangeSet, range: ByteRange) -> Option<ByteRange> {
-    let held = covered.ranges().iter().find(|held| held.end > range.start)?;
-    let (start, end) = (held.start.max(range.start), held.end.min(range.end));
-    (start < end).then(|| ByteRange::new(start, end))
+/// True when a byte of `range` is covered.
+fn overlaps(covered: &RangeSet, range: ByteRange) -> bool {
+    let first = covered.ranges().partition_point(|held| held.end <= range.start);
+    covered.ranges().get(first).is_some_and(|held| held.start < range.end)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use weir_proto::model::{AgentId, FileId, LayoutId, TenantId};
 use weir_proto::schema::Table;
-use weir_storage::catalog::{Anchor, LaneState, Lease, LogPartition, Progress};
+use weir_storage::catalog::{Anchor, LaneState, LaneStatus, Lease, LogPartition, Progress};
 use weir_storage::live::wire::{LiveRequest, LiveResponse};
 use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
 
@@ -124,6 +124,8 @@ impl Live {
         let mut state = self.lock();
         let Some(held) = state.held(term) else { return };
         held.caught_up(at_micros, Instant::now());
+        let until = state.complete_until_micros().map_or(0.0, |micros| micros as f64 / 1e6);
+        self.metrics.complete_until.set(until);
         self.tell(&state);
     }
 
@@ -259,6 +261,14 @@ impl State {
     /// what is stored.
     fn lanes(&self) -> Vec<LaneState> {
         self.partitions.values().flat_map(|held| held.lanes().iter()).cloned().collect()
+    }
+
+    /// The earliest mark of the lanes that live; none when one has not said any.
+    fn complete_until_micros(&self) -> Option<i64> {
+        let lanes = self.partitions.values().flat_map(|held| held.lanes().iter());
+        let marks = lanes.filter(|lane| lane.status == LaneStatus::Live).map(|lane| lane.mark_micros);
+        // None is less than any.
+        marks.min().flatten()
     }
 
     fn ranges(&self) -> Vec<LiveRange> {

@@ -1,8 +1,11 @@
 //! What the ingester counts.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use weir_proto::model::drop_reason;
 use weir_runtime::Metrics;
 
 /// A counter with one label, of few values.
@@ -16,7 +19,9 @@ pub(crate) struct IngestMetrics {
     pub(crate) text_bytes: Counter,
     pub(crate) duplicates: Counter,
     pub(crate) straddles: Counter,
-    pub(crate) losses: Counter,
+    pub(crate) losses: By,
+    pub(crate) lost_events: By,
+    pub(crate) complete_until: Gauge<f64, AtomicU64>,
     pub(crate) below_min_level: Counter,
     pub(crate) match_failures: Counter,
     pub(crate) rejected: Counter,
@@ -43,6 +48,12 @@ impl IngestMetrics {
             ("ingest_rows", "Rows accepted, duplicates not counted", &held.rows),
             ("ingest_stored_rows", "Rows published in files", &held.stored_rows),
             ("ingest_stored_bytes", "Bytes of the files published", &held.stored_bytes),
+            ("ingest_losses", "Losses noticed, by reason", &held.losses),
+            (
+                "ingest_lost_events",
+                "Events of the losses that could be counted, by reason",
+                &held.lost_events,
+            ),
         ];
         for (name, help, family) in families {
             metrics.register(name, help, family.clone());
@@ -51,7 +62,6 @@ impl IngestMetrics {
             ("ingest_text_bytes", "Bytes of the lines accepted", &held.text_bytes),
             ("ingest_duplicate_rows", "Rows dropped because they were covered", &held.duplicates),
             ("ingest_straddling_rows", "Rows across a covered boundary: an alarm", &held.straddles),
-            ("ingest_losses", "Losses noticed, each a row of weir.gaps", &held.losses),
             (
                 "ingest_rows_below_min_level",
                 "Rows left out because their source asked for higher severities only",
@@ -83,6 +93,18 @@ impl IngestMetrics {
         for (name, help, gauge) in gauges {
             metrics.register(name, help, gauge.clone());
         }
+        metrics.register(
+            "ingest_complete_until_seconds",
+            "Until when, in seconds since 1970, all has arrived of the live lanes of its partitions; 0: unknown",
+            held.complete_until.clone(),
+        );
         held
+    }
+
+    /// A loss was noticed; of so many events, if that can be known.
+    pub(crate) fn lost(&self, reason: &str, events: Option<u64>) {
+        let label = [("reason", drop_reason::label(reason))];
+        self.losses.get_or_create(&label).inc();
+        self.lost_events.get_or_create(&label).inc_by(events.unwrap_or(0));
     }
 }

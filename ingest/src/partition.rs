@@ -89,7 +89,7 @@ impl Reader {
     async fn terms(&self) -> Result<(), TaskError> {
         loop {
             self.planned(true).await;
-            let Some((term, mut progress)) = self.begin().await else {
+            let Some((term, progress)) = self.begin().await else {
                 self.fine();
                 continue;
             };
@@ -98,7 +98,7 @@ impl Reader {
                 &self.partition,
                 progress.generation,
                 self.signal,
-                Ledger::new(std::mem::take(&mut progress.covered)),
+                Ledger::new(&progress),
                 self.shared.matcher.clone(),
                 clock,
                 self.shared.metrics.clone(),

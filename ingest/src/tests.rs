@@ -14,7 +14,7 @@ use weir_storage::object::Objects;
 use weir_stream::Subscribe;
 
 use doubles::{Fault, FaultyCatalog, MemoryLog};
-use site::{Site, message, until};
+use site::{Sender, Site, message, until};
 
 #[tokio::test]
 async fn lines_become_live_rows_and_then_files() {
@@ -232,6 +232,113 @@ async fn offsets_that_the_log_lost_are_named() {
             (source, ByteRange::new(2, 4), drop_reason::HOLE.to_owned()),
         ]
     );
+}
+
+/// The losses: of which source or partition, how many events, why.
+async fn losses(site: &Site) -> Vec<(String, Option<u64>, String)> {
+    let gaps = site.catalog.gaps(&TenantId::default()).await.unwrap();
+    gaps.into_iter().map(|gap| (gap.source, gap.count, gap.reason)).collect()
+}
+
+#[tokio::test]
+async fn what_the_log_lost_is_counted_in_events_and_told_once() {
+    let site = Site::new(1).await;
+    let mut sender = Sender::at(1, 0);
+    let mut messages: Vec<_> = [
+        &["a1", "a2"][..],
+        &["b1", "b2", "b3"],
+        &["c1"],
+        &["d1", "d2"],
+        &["e1", "e2", "e3", "e4"],
+        &["f1", "f2", "f3"],
+        &["g1"],
+    ]
+    .map(|lines| sender.send(lines))
+    .into();
+    let damaged = messages[5].clone();
+    messages[5].payload = bytes::Bytes::from_static(b"\0not a batch");
+    // The log's head is cut off, one message fails its checksum, and one is
+    // no batch; the ingester ends before each of them but the last.
+    let log = |count: usize| MemoryLog::new(2, messages[2..count].to_vec());
+    let source = SourceId::from_u128(1).to_string();
+    let lost = |source: &str, count, reason: &str| (source.to_owned(), count, reason.to_owned());
+    let mut expected = Vec::new();
+    for (count, live, told) in [
+        (3, "c1", vec![lost("weir.logs/0", None, "log_gap"), lost(&source, Some(5), "hole")]),
+        (5, "e4", vec![lost("weir.logs/0", None, "log_corrupt"), lost(&source, Some(2), "hole")]),
+        (7, "g1", vec![lost("weir.logs/0", None, "undecodable"), lost(&source, Some(3), "hole")]),
+        (7, "", vec![]),
+    ] {
+        expected.extend(told);
+        for is_killed in [true, false] {
+            let log = log(count);
+            if count > 3 {
+                log.corrupt(3);
+            }
+            let handles = Handles::new("losses");
+            let ingest = site.start_on(log, site.catalog.clone(), "", handles.clone()).await;
+            let is_there = |rows: Vec<String>| rows.iter().any(|row| row == live);
+            until("what came last is there", async || {
+                live.is_empty() || is_there(site.live(&ingest).await) || is_there(site.stored().await)
+            })
+            .await;
+            if is_killed {
+                site::kill(&handles).await;
+            } else {
+                ingest.stop(Duration::from_secs(30)).await;
+            }
+        }
+        let found = losses(&site).await;
+        assert_eq!(found, expected, "after {count} messages");
+    }
+    assert_eq!(site.stored().await, ["c1", "e1", "e2", "e3", "e4", "g1"]);
+    let delivery = site.catalog.delivery(&TenantId::default()).await.unwrap();
+    assert_eq!((delivery[0].losses.events, delivery[0].cover.tally.events), (10, 6), "of 16");
+
+    // What could not be decoded comes again, whole, and with it what had come.
+    let mut again = Sender::at(1, 0);
+    let mut rest = messages[2..].to_vec();
+    rest.extend([damaged, again.send(&["a1", "a2", "b1"])]);
+    let log = MemoryLog::new(2, rest);
+    let ingest = site.start_on(log, site.catalog.clone(), "", Handles::new("replayed")).await;
+    until("it is live", async || site.live(&ingest).await == ["a1", "a2", "b1", "f1", "f2", "f3"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    assert_eq!(site.catalog.close_gaps("weir.logs/0", ByteRange::new(5, 6)).await.unwrap(), 1);
+    let left = [
+        lost("weir.logs/0", None, "log_gap"),
+        lost(&source, Some(2), "hole"),
+        lost("weir.logs/0", None, "log_corrupt"),
+        lost(&source, Some(2), "hole"),
+    ];
+    assert_eq!(losses(&site).await, left);
+}
+
+#[tokio::test]
+async fn what_is_sent_again_is_counted_by_source() {
+    let site = Site::new(1).await;
+    for (start, lines) in [(0, &["a", "b"][..]), (0, &["a", "b"]), (2, &["b", "c"])] {
+        site.append(0, message(1, start, lines)).await;
+    }
+    site.append(0, message(2, 0, &["x"])).await;
+    let ingest = site.start().await;
+    until("rows are live", async || site.live(&ingest).await == ["a", "b", "c", "x"]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+    // Nothing new, and a source of which all came before.
+    site.append(0, message(2, 0, &["x"])).await;
+    let ingest = site.start().await;
+    until("it is read", async || {
+        let pinned = ingest.live().pin(&TenantId::default(), &[]).await.unwrap();
+        pinned.ranges.iter().any(|range| range.next == 5)
+    })
+    .await;
+    ingest.stop(Duration::from_secs(30)).await;
+    let delivery = site.catalog.delivery(&TenantId::default()).await.unwrap();
+    let counts: Vec<_> =
+        delivery.iter().map(|it| (it.cover.tally.events, it.cover.tally.duplicates)).collect();
+    assert_eq!(counts, [(3, 3), (1, 1)]);
+    let tally = &delivery[0].cover.tally;
+    assert_eq!((tally.appended_micros, tally.event_micros), (Some(site::THEN), Some(site::THEN)));
+    assert_eq!(tally.agent, Some(weir_proto::model::AgentId::from_u128(1)));
 }
 
 #[tokio::test]

@@ -8,4 +8,4 @@ mod source;
 pub use id::{AgentId, FileId, LayoutId, SourceId, TenantId, TenantIdError};
 pub use range::{ByteRange, RangeSet};
 pub use signal::Signal;
-pub use source::{Drop, Source, drop_reason, flags, is_declared, parser};
+pub use source::{Counted, Drop, Source, drop_reason, flags, is_declared, parser};

@@ -24,7 +24,8 @@ use weir_runtime::Handles;
 use weir_storage::catalog::double::Double;
 use weir_storage::catalog::sqlite::SqliteCatalog;
 use weir_storage::catalog::{
-    Advance, Catalog, Commit, FileEntry, LaneState, LaneStatus, Lease, LogPartition, SourceCover, TimeRange,
+    Advance, Catalog, Commit, FileEntry, LaneState, LaneStatus, Lease, LogPartition, SourceCover, Tally,
+    TimeRange,
 };
 use weir_storage::file::{Footer, WriteOptions, sort, write_batches};
 use weir_storage::live::{LiveBatch, LiveError, LiveRange, LiveRows, PinnedRows};
@@ -241,6 +242,14 @@ impl World {
             ranges: [ByteRange::new(0, to)].into_iter().collect(),
             resource: vec![("log.file.path".to_owned(), "/var/log/app.log".to_owned())],
             last_observed_micros: NEW_YEAR,
+            tally: Tally {
+                agent: Some(AgentId::from_u128(1)),
+                appended_micros: Some(NEW_YEAR + 1),
+                event_micros: Some(NEW_YEAR - 1),
+                events: to - from,
+                duplicates: 2,
+                counted: None,
+            },
         });
         commit.layouts = self.state().layouts.clone();
         self.catalog.catalog.publish(&commit).await.expect("published");

@@ -33,7 +33,7 @@ mod letters {
     use anyhow::{Context, Result, bail};
     use serde_json::json;
     use weir_ingest::{Found, Letter, letters_in, letters_on};
-    use weir_proto::model::{TenantId, drop_reason};
+    use weir_proto::model::{ByteRange, TenantId, drop_reason};
     use weir_proto::wire::header_name;
     use weir_runtime::Handles;
     use weir_storage::catalog::Catalog;
@@ -133,6 +133,9 @@ mod letters {
                     continue;
                 }
                 let offset = letter.replay(append).await.with_context(|| letter.id().to_string())?;
+                // Only then: should this fail, it is sent twice and not lost.
+                let offsets = ByteRange::new(letter.offset.0, letter.offset.0 + 1);
+                catalog.close_gaps(&letter.partition.to_string(), offsets).await?;
                 lost.forget(letter);
                 replayed += 1;
                 writeln!(std::io::stdout(), "{} lies at offset {offset} again", letter.id())?;

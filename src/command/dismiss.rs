@@ -1,5 +1,6 @@
-//! `weir dismiss AGENT`: an operator's word that nothing more will come of an
-//! agent that has retired, so that no answer names it any more.
+//! `weir dismiss`: an operator's word that nothing more will come of an agent
+//! that has retired, or of a partition that the event log does not have any
+//! more, so that no answer waits for it or names it.
 
 use std::process::ExitCode;
 
@@ -7,16 +8,32 @@ use anyhow::Result;
 
 use crate::cli::DismissArgs;
 
-/// Takes the agent's retired lanes out of the catalog.
+/// Takes the agent's retired lanes, or the partition, out of the catalog.
 #[cfg(any(feature = "ingest", feature = "query"))]
 pub fn dismiss(args: &DismissArgs) -> Result<ExitCode> {
     use std::io::Write;
 
     use anyhow::{Context, bail};
     use weir_proto::model::AgentId;
+    use weir_runtime::Clock;
+    use weir_storage::catalog::LogPartition;
 
-    let agent: AgentId = args.agent.parse().with_context(|| {
-        format!("{:?} is no agent: take the one in `weir sql \"SELECT * FROM weir.lanes\"`", args.agent)
+    let what = &args.what;
+    if what.contains('/') {
+        let partition: LogPartition = what.parse()?;
+        let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
+        let was_known = super::block_on(async {
+            let catalog = crate::role::stores::catalog(&config).await?;
+            Ok(catalog.abandon(&partition, Clock::system().now_micros()).await?)
+        })?;
+        if !was_known {
+            bail!("nothing is known of partition {partition}, and no answer waits for it");
+        }
+        writeln!(std::io::stdout(), "partition {partition} dismissed: no answer waits for it")?;
+        return super::DONE;
+    }
+    let agent: AgentId = what.parse().with_context(|| {
+        format!("{what:?} is no agent: take the one in `weir sql \"SELECT * FROM weir.lanes\"`")
     })?;
     let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
     let dismissed = super::block_on(async {

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
-use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, LayoutId, TenantId};
 use weir_runtime::failpoint;
 
 pub use dump::{Cell, Dump, Rows};
@@ -32,8 +32,8 @@ pub use open::{open, open_read_only};
 pub use postgres::PostgresCatalog;
 pub use sqlite::SqliteCatalog;
 pub use types::{
-    Advance, Anchor, Commit, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Member,
-    Owner, Progress, Snapshot, SourceCover, TimeRange,
+    Advance, Anchor, Commit, Delivery, FileEntry, Filled, Gap, LaneState, LaneStatus, Lease, LogPartition,
+    Losses, Member, Owner, Progress, Snapshot, SourceCover, Tally, TimeRange,
 };
 
 /// The catalog's promise; SQLite for one host, Postgres for several.
@@ -114,7 +114,13 @@ pub trait Catalog: Send + Sync {
     /// Every loss that was noticed, oldest first.
     async fn gaps(&self, tenant: &TenantId) -> Result<Vec<Gap>, CatalogError>;
 
-    /// How far every source is stored.
+    /// Forgets the gaps of `source`, as [`Gap::source`] has it, that lie within
+    /// `range`: what they tell of is stored after all, or will be. Holes in
+    /// sources close by themselves when what was missing is stored. Answers with
+    /// how many there were.
+    async fn close_gaps(&self, source: &str, range: ByteRange) -> Result<u64, CatalogError>;
+
+    /// How far every source is stored, and what is missing of it.
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError>;
 
     /// Every line layout that a stored row may name, as JSON.
@@ -123,6 +129,16 @@ pub trait Catalog: Send + Sync {
     /// Forgets an agent's retired lanes: an operator's word that nothing of
     /// them will come. Answers with how many there were.
     async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError>;
+
+    /// An operator's word that the event log does not have this partition any
+    /// more: forgets how far it was read, and its lanes. Nobody waits for it
+    /// then. What is stored of its sources stays. False when it was not known.
+    ///
+    /// `now_micros` as for [`Catalog::lease`].
+    ///
+    /// # Errors
+    /// [`CatalogError::LeaseHeld`] while somebody reads it.
+    async fn abandon(&self, partition: &LogPartition, now_micros: i64) -> Result<bool, CatalogError>;
 
     /// Makes a later commit of this path fail: the step before an orphan is
     /// deleted.

@@ -230,3 +230,48 @@ fn a_clock_that_runs_ahead_does_not_complete_the_future() {
         if until(&answer) == Some(late) { Ok(()) } else { Err(answer.to_string()) }
     });
 }
+
+#[test]
+fn a_topic_that_is_gone_holds_answers_back_until_an_operator_dismisses_it() {
+    let cluster = Cluster::start("gone-topic");
+    cluster.set("WEIR_LOG_PARTITIONS", "1");
+    cluster.set("WEIR_INGEST_FLUSH_INTERVAL", "500ms");
+    cluster.set("WEIR_INGEST_LEASE", "2s");
+    let roles = |prefix: &str| {
+        [("ingest", Role::Ingest), ("agent", Role::Agent)].map(|(name, role)| {
+            cluster.start_node_with(name, role, |command| {
+                command.env("WEIR_LOG_TOPIC_PREFIX", prefix);
+            })
+        })
+    };
+    let [ingest, agent] = roles("old");
+    let query = cluster.start_node("query", Role::Query);
+    append(&cluster.scratch.input("a.log"), "one\n");
+    cluster.wait_for(&query, "logs", 1);
+    let dismiss = |what: &str| {
+        let mut command = weir();
+        command.args(["dismiss", what]).env("WEIR_CATALOG", cluster.postgres.url());
+        command.output().expect("it runs")
+    };
+    let refused = dismiss("old.logs/0");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is leased to"), "{refused:?}");
+    assert!(agent.terminate().success() && ingest.terminate().success());
+    let ended = now_micros();
+    // The same catalog, and topics of another name.
+    let _nodes = roles("weir");
+    append(&cluster.scratch.input("a.log"), "two\n");
+    cluster.wait_for(&query, "logs", 2);
+    std::thread::sleep(Duration::from_secs(3));
+    let held = answer_of(&query).expect("answered");
+    assert!(held["held_by"].to_string().contains("old.logs/0: no ingester serves"), "{held}");
+    assert!(until(&held).is_none_or(|until| until <= ended), "{held}, and {ended}");
+    let done = dismiss("old.logs/0");
+    assert!(done.status.success(), "{done:?}");
+    let answer = wait_until_complete(&query, now_micros());
+    assert_eq!(answer["held_by"], serde_json::json!([]), "{answer}");
+    assert_eq!(answer["rows"][0][0], 2);
+    for (what, part) in [("old.logs/0", "nothing is known"), ("old.logs/x", "is no partition")] {
+        let done = dismiss(what);
+        assert!(!done.status.success() && String::from_utf8_lossy(&done.stderr).contains(part), "{done:?}");
+    }
+}

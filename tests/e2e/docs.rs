@@ -83,7 +83,7 @@ const RUN: &str =
 /// What stands in for programs in a block that is not run. Weir's command line is read, and help printed.
 const READ: &str = r#"set -eu
 weir() { command weir "$@" --help > /dev/null; }
-for other in cargo curl docker grafana install kubectl systemctl useradd deploy/kafka/kafka; do
+for other in cargo curl docker grafana install kubectl mkdir mv systemctl useradd deploy/kafka/kafka; do
     eval "function $other { :; }"
 done
 "#;

@@ -18,7 +18,7 @@ pub(crate) use files::{Scratch, append};
 pub(crate) use inbox::{Hook, MailServer};
 pub(crate) use node::{Node, Place, Role, weir};
 pub(crate) use observer::{Lines, Observer};
-pub(crate) use producer::{Found, add_partitions, messages, produce, recreate_topic, topics};
+pub(crate) use producer::{Found, add_partitions, delete_records, messages, produce, recreate_topic, topics};
 pub(crate) use pushes::Pushes;
 pub(crate) use sdk::{Sdk, browser, python};
 pub(crate) use wait::{eventually, seed};

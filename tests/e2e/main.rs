@@ -18,6 +18,7 @@ mod grafana;
 mod harness;
 mod layers;
 mod limits;
+mod losses;
 mod operation;
 mod page;
 mod poison;

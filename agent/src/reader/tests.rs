@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use weir_proto::model::{RangeSet, Source, SourceId, flags};
+use weir_proto::model::{Counted, RangeSet, Source, SourceId, flags};
 use weir_proto::wire::batch::{EncodedBatch, LineBatch};
 use weir_runtime::{ByteSize, Metrics};
 
@@ -239,6 +239,7 @@ struct Ingested {
     /// The sources in the order in which they came.
     order: Vec<SourceId>,
     covered: BTreeMap<SourceId, RangeSet>,
+    counted: BTreeMap<SourceId, Counted>,
     duplicates: usize,
 }
 
@@ -274,7 +275,13 @@ impl Ingested {
             let row = Row { start: line.range.start, text: line.text.to_vec(), flags: line.flags };
             self.rows.entry(source).or_default().push(row);
         }
-        for source in &batch.sources {
+        for (index, source) in batch.sources.iter().enumerate() {
+            let rows = batch.lines().filter(|line| line.source == index).count() as u64;
+            let counted = source.counted.expect("an agent counts");
+            let after = self.counted.insert(source.id, counted.after(source, rows));
+            // A process counts from where it took the source up.
+            let is_first = counted == Counted::from(source.covered.start);
+            assert!(is_first || after == Some(counted), "{counted:?} behind {after:?}");
             let covered = self.covered.entry(source.id).or_default();
             assert_eq!(covered.hole_before(source.covered), None, "{:?} of {covered:?}", source.covered);
             covered.insert(source.covered);

@@ -126,22 +126,24 @@ impl Door {
         let decode = move || {
             let mut decoded = decode(observed_micros, &mut editor)?;
             let sampled = if share.is_all() { 0 } else { decoded.sample_traces(share.get()) };
-            Ok::<_, Refusal>((decoded, sampled, editor.left_out()))
+            let dropped = [(drop_reason::SAMPLED, sampled), (drop_reason::REDACTED, editor.left_out())];
+            Ok::<_, Refusal>((decoded, dropped))
         };
         let decoding = tokio::task::spawn_blocking(decode).await;
-        let (decoded, sampled, redacted) = decoding.map_err(|ended| undecoded(&ended))??;
+        let (decoded, dropped) = decoding.map_err(|ended| undecoded(&ended))??;
         let (accepted, rejected) = (decoded.accepted, decoded.rejected);
         let verdict = Verdict { rejected, message: decoded.message.clone() };
-        if decoded.rows() > 0 || redacted > 0 {
+        // Who sent them is told of those that were rejected, and so is whoever
+        // asks the catalog.
+        let left_out = dropped.into_iter().chain([(drop_reason::REJECTED, rejected)]);
+        let left_out: Vec<_> = left_out.filter(|(_, records)| *records > 0).collect();
+        if decoded.rows() > 0 || !left_out.is_empty() {
             let queue = self.inlet(signal).queue().ok_or_else(Refusal::stopping)?;
-            spool::store(&queue, Content::Rows { decoded, redacted }).await?;
+            spool::store(&queue, Content::Rows { decoded, left_out }).await?;
         }
         self.received.taken(signal, accepted, rejected);
-        if sampled > 0 {
-            self.received.dropped(signal, drop_reason::SAMPLED, sampled);
-        }
-        if redacted > 0 {
-            self.received.dropped(signal, drop_reason::REDACTED, redacted);
+        for (reason, records) in dropped.into_iter().filter(|(_, records)| *records > 0) {
+            self.received.dropped(signal, reason, records);
         }
         Ok(verdict)
     }

@@ -5,7 +5,7 @@
 //! the only one that appends to its spool, so it knows each record's number
 //! before it is written, and the record is the message that the event log gets.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 use weir_proto::DecodeError;
 use weir_proto::limit::{BATCH_BYTES, ROWS_PER_RECORD_BITS};
-use weir_proto::model::{AgentId, ByteRange, Drop, Source, TenantId, drop_reason};
+use weir_proto::model::{AgentId, ByteRange, Counted, Drop, Source, TenantId};
 use weir_proto::wire::batch::EncodedBatch;
-use weir_proto::wire::rows::{RowBatch, number, split};
+use weir_proto::wire::rows::{RowBatch, events, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
 use weir_runtime::{Clock, failpoint};
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, StoredRecord, Subscribe};
@@ -49,8 +49,8 @@ pub(super) enum Content {
     Rows {
         /// The rows.
         decoded: Decoded,
-        /// Events that redaction left out.
-        redacted: u64,
+        /// Events that become no rows, by reason.
+        left_out: Vec<(&'static str, u64)>,
     },
     /// Lines, which are numbered by their sender: by their place in its source.
     Lines(Lines),
@@ -87,6 +87,8 @@ pub(super) struct Writer {
     pub(super) numbering: Arc<Numbering>,
     /// The number of the next record.
     pub(super) next: Offset,
+    /// The events before it, of this process.
+    pub(super) counted: Counted,
     pub(super) arrivals: mpsc::UnboundedReceiver<Arrival>,
     pub(super) backlog: Backlog,
     pub(super) clock: Clock,
@@ -134,9 +136,12 @@ impl Writer {
     async fn write(&mut self, contents: Vec<Content>) -> Result<(), Failure> {
         // All that was answered before lies below these records: their mark.
         let now_micros = self.clock.now_micros();
-        let (numbering, next) = (Arc::clone(&self.numbering), self.next.0);
-        let encoded = crate::agent::in_background(move || numbering.encode(contents, next, now_micros)).await;
-        let batches = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
+        let (numbering, next, mut counted) = (Arc::clone(&self.numbering), self.next.0, self.counted);
+        let encode = move || {
+            Ok::<_, DecodeError>((numbering.encode(contents, next, &mut counted, now_micros)?, counted))
+        };
+        let encoded = crate::agent::in_background(encode).await;
+        let (batches, counted) = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
         let bytes: usize = batches.iter().map(|batch| batch.payload.len()).sum();
         let count = batches.len() as u64;
         let record = |batch: EncodedBatch| Record {
@@ -150,6 +155,7 @@ impl Writer {
             Ok(first) if first == self.next => {
                 drop(failpoint::reach("agent.spool.append.after"));
                 self.next = Offset(first.0 + count);
+                self.counted = counted;
                 self.backlog.grow(self.next, bytes as u64);
                 self.trouble.set(None);
                 Ok(())
@@ -174,51 +180,54 @@ enum Failure {
 
 impl Numbering {
     /// Requests as messages, the first with the number `next`. It tells of the
-    /// events that were left out, too.
+    /// events that were left out, too. `counted` goes on with what they hold.
     fn encode(
         &self,
         contents: Vec<Content>,
         next: u64,
+        counted: &mut Counted,
         mark_micros: i64,
     ) -> Result<Vec<EncodedBatch>, DecodeError> {
         let header = self.header(Some(mark_micros), false);
-        let (mut tables, mut lines, mut redacted) = (Vec::new(), Vec::new(), 0);
+        let (mut tables, mut lines) = (Vec::new(), Vec::new());
+        let mut left_out: BTreeMap<&str, u64> = BTreeMap::new();
         for content in contents {
             match content {
-                Content::Rows { decoded, redacted: left_out } => {
+                Content::Rows { decoded, left_out: of_request } => {
                     tables.extend(decoded.tables);
-                    redacted += left_out;
+                    for (reason, events) in of_request {
+                        *left_out.entry(reason).or_default() += events;
+                    }
                 }
                 Content::Lines(batch) => lines.push(batch),
             }
         }
         let mut batches = Vec::new();
         let mut pieces = split(&tables, BATCH_BYTES);
-        if pieces.is_empty() && redacted > 0 {
+        if pieces.is_empty() && !left_out.is_empty() {
             pieces.push(Vec::new());
         }
         for (record, mut piece) in (next..).zip(pieces) {
             // Rows are numbered one table after the other, as they are written.
             piece.sort_by_key(|(table, _)| *table as usize);
-            let covered =
-                ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
-            let reason = drop_reason::REDACTED.to_owned();
-            let drop =
-                (record == next && redacted > 0).then_some(Drop { range: covered, count: redacted, reason });
-            let source = Source { drops: drop.into_iter().collect(), ..self.source(record) };
+            let mut source = self.source(record, *counted);
+            let range = source.covered;
+            let drop = |(reason, count): (&str, u64)| Drop { range, count, reason: reason.to_owned() };
+            source.drops = std::mem::take(&mut left_out).into_iter().map(drop).collect();
+            *counted = counted.after(&source, events(&piece));
             batches.push(RowBatch::encode(&header, &[source], &number(&piece, 0, record)?));
         }
         for batch in lines {
-            let own = self.source(next + batches.len() as u64);
+            let own = self.source(next + batches.len() as u64, *counted);
+            *counted = counted.after(&own, 0);
             batches.push(batch.into_message(&header, own));
         }
         Ok(batches)
     }
 
     /// The spool, as the source of its record with this number.
-    fn source(&self, record: u64) -> Source {
-        let covered = ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS);
-        Source { covered, ..self.source.clone() }
+    fn source(&self, record: u64, counted: Counted) -> Source {
+        Source { covered: numbers(record), counted: Some(counted), ..self.source.clone() }
     }
 
     /// A message without rows: an idle lane's mark, or its goodbye.
@@ -230,6 +239,11 @@ impl Numbering {
         let (tenant, agent) = (self.tenant.clone(), self.agent);
         BatchHeader { tenant, agent, mark_micros, goodbye, codec: Codec::Lz4 }
     }
+}
+
+/// The numbers of a record's events.
+pub(super) fn numbers(record: u64) -> ByteRange {
+    ByteRange::new(record << ROWS_PER_RECORD_BITS, (record + 1) << ROWS_PER_RECORD_BITS)
 }
 
 /// How much of a spool the event log does not have yet. Cloning shares.

@@ -277,6 +277,27 @@ async fn a_part_that_cannot_be_stored_is_told_and_the_rest_is_stored() {
     place.wait_for_spans(2).await;
     agent.stop(PATIENCE).await.expect("stops");
     assert_eq!(place.log.numbers(Signal::Spans).len(), 2);
+    // Whoever asks hears of it, too, and of the request of which nothing was stored.
+    assert_eq!(told(&place, Signal::Spans), [("rejected".to_owned(), 2)].into());
+}
+
+/// Events that a signal's messages tell as left out, by reason. Each message
+/// must say how many events came before it.
+fn told(place: &Place, signal: Signal) -> BTreeMap<String, u64> {
+    let mut told = BTreeMap::new();
+    let mut expected: Option<Counted> = None;
+    for batch in place.log.batches(signal) {
+        for source in &batch.sources {
+            let counted = source.counted.expect("it is counted");
+            assert_eq!(counted, expected.unwrap_or(Counted::from(source.covered.start)));
+            let tables = batch.tables.iter().filter(|rows| rows.table.holds_events());
+            expected = Some(counted.after(source, tables.map(|rows| rows.columns.num_rows() as u64).sum()));
+            for drop in &source.drops {
+                *told.entry(drop.reason.clone()).or_default() += drop.count;
+            }
+        }
+    }
+    told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use weir_proto::model::{ByteRange, Drop, drop_reason};
@@ -14,6 +15,9 @@ use crate::frame::Stream;
 use crate::join::Multiline;
 use crate::keep::Draft;
 use crate::lane::Lane;
+
+/// Bytes that are read at once to count lines.
+const COUNT_BYTES: usize = 256 << 10;
 
 impl Tail {
     /// A compressed file. There is nothing to read of it but a kept copy of
@@ -114,19 +118,36 @@ impl Tail {
             let range = ByteRange::new(from, known_end);
             bench.measured.dropped(drop_reason::ROTATED_UNREAD, range.len());
             let reason = drop_reason::ROTATED_UNREAD.to_owned();
+            let lines = self.file.as_ref().and_then(|file| lines(file, range).ok()).unwrap_or(0);
             for source in self.sources() {
                 if Some(source) == least {
-                    bench.lane.drop(source, Drop { range, count: 0, reason: reason.clone() });
+                    bench.lane.drop(source, Drop { range, count: lines, reason: reason.clone() });
                 } else {
                     bench.lane.settle(source, known_end);
                 }
             }
             tracing::warn!(
-                path = %self.last_path.display(), start = range.start, end = range.end,
+                path = %self.last_path.display(), start = range.start, end = range.end, lines,
                 "the file is gone before these bytes were sent; they are counted as dropped"
             );
         }
         self.close();
         (self.kept, self.ended) = (false, true);
     }
+}
+
+/// How many lines stand in a range of a file; the last needs no ending. Those
+/// of a stack trace are many: which belong together is not looked at.
+fn lines(file: &File, range: ByteRange) -> io::Result<u64> {
+    let (mut at, mut lines, mut last) = (range.start, 0, b'\n');
+    let mut buffer = vec![0; COUNT_BYTES];
+    while at < range.end {
+        let wanted = buffer.len().min(usize::try_from(range.end - at).unwrap_or(usize::MAX));
+        let read = file.read_at(&mut buffer[..wanted], at)?;
+        let Some(end) = buffer[..read].last() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        last = *end;
+        lines += buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
+        at += read as u64;
+    }
+    Ok(lines + u64::from(last != b'\n'))
 }

@@ -15,7 +15,7 @@ use weir_proto::wire::Decoded;
 use weir_proto::wire::rows::TableRows;
 use weir_stream::{Partition, StoredRecord};
 
-use super::{Accepted, Intake, Said, gap, rows, settled};
+use super::{Accepted, Intake, Said, When, gap, rows, settled};
 use crate::lane::LaneNews;
 use crate::ledger::Loss;
 
@@ -57,11 +57,12 @@ impl Intake {
             min_severity: None,
             covered,
             drops: Vec::new(),
+            counted: None,
         }];
         let rejected = Loss {
             source: 0,
             range: numbers,
-            count: decoded.rejected,
+            count: Some(decoded.rejected),
             reason: drop_reason::REJECTED.to_owned(),
         };
         if let Some(why) = &decoded.message {
@@ -71,14 +72,20 @@ impl Intake {
         let is_new = self.ledger.end(self.foreign.source) < numbers.end;
         let tables = numbered(decoded, numbers)?;
         let tenant = &self.foreign.tenant;
-        let (admission, rows) = rows::admit(&mut self.ledger, tenant, &sources, &tables);
-        let settled = settled(&sources, &admission, |_| sent_micros);
+        let (admission, rows, latest) = rows::admit(&mut self.ledger, tenant, &sources, &tables);
+        let when = When {
+            agent: self.foreign.agent,
+            appended_micros: sent_micros,
+            observed_micros: &|_| sent_micros,
+            event_micros: &latest,
+        };
+        let settled = settled(&sources, &admission, &when);
         let lane = LaneNews::of_foreigner(self.foreign.agent, sent_micros, now_micros);
         let said = Said { tenant, sources: &sources, admission: &admission, lane };
         let mut accepted = self.accepted(message, said, rows, settled, now_micros);
-        if rejected.count > 0 && is_new {
-            self.metrics.losses.inc();
-            self.metrics.rejected.inc_by(rejected.count);
+        if rejected.count > Some(0) && is_new {
+            self.metrics.lost(drop_reason::REJECTED, rejected.count);
+            self.metrics.rejected.inc_by(rejected.count.unwrap_or(0));
             accepted.gaps.push(gap(tenant, &sources[0], &rejected, now_micros));
         }
         Ok(accepted)

@@ -10,20 +10,31 @@ fn source(start: u64, end: u64) -> Source {
         min_severity: None,
         covered: ByteRange::new(start, end),
         drops: Vec::new(),
+        counted: None,
     }
 }
 
 fn ledger(covered: &[(u64, u64)]) -> Ledger {
     let set: RangeSet = covered.iter().map(|(start, end)| ByteRange::new(*start, *end)).collect();
-    Ledger::new([(SourceId::from_u128(1), set)].into())
+    Ledger::new(&Progress { covered: [(SourceId::from_u128(1), set)].into(), ..Progress::default() })
 }
 
 fn admit(ledger: &mut Ledger, source: Source, lines: &[(u64, u64)]) -> Admission {
-    ledger.admit(&[source], lines.iter().map(|(start, end)| (0, ByteRange::new(*start, *end))))
+    ledger.admit(&[source], lines.iter().map(|(start, end)| row(*start, *end)))
 }
 
+fn row(start: u64, end: u64) -> Row {
+    Row { source: 0, range: ByteRange::new(start, end), is_event: true }
+}
+
+/// The ranges that a message covers anew.
+fn advanced(admission: &Admission) -> Vec<(u64, u64)> {
+    admission.found.iter().filter_map(|found| found.advanced).map(|range| (range.start, range.end)).collect()
+}
+
+/// What is lost; 0 events: nobody knows how many.
 fn losses(admission: &Admission) -> Vec<(u64, u64, u64, &str)> {
-    let loss = |held: &Loss| (held.range.start, held.range.end, held.count);
+    let loss = |held: &Loss| (held.range.start, held.range.end, held.count.unwrap_or(0));
     let losses = admission.losses.iter().map(|held| (loss(held), held.reason.as_str()));
     losses.map(|((start, end, count), reason)| (start, end, count, reason)).collect()
 }
@@ -34,10 +45,12 @@ fn a_replay_brings_only_what_is_new() {
     let admission = admit(&mut ledger, source(5, 20), &[(5, 10), (10, 20)]);
     assert_eq!(admission.is_new, [false, true]);
     assert_eq!((admission.duplicates, admission.straddles), (1, 0));
-    assert_eq!((losses(&admission), admission.advanced.as_slice()), (vec![], [0].as_slice()));
+    assert_eq!((losses(&admission), advanced(&admission)), (vec![], vec![(5, 20)]));
+    assert_eq!((admission.found[0].events, admission.found[0].duplicates), (1, 1));
     let again = admit(&mut ledger, source(5, 20), &[(5, 10), (10, 20)]);
     assert_eq!(again.is_new, [false, false]);
-    assert_eq!(again.advanced, [0; 0]);
+    assert_eq!(advanced(&again), []);
+    assert_eq!((again.found[0].events, again.found[0].duplicates), (0, 2), "counted all the same");
 }
 
 #[test]
@@ -45,7 +58,7 @@ fn what_is_taken_back_was_never_there() {
     let mut ledger = ledger(&[(0, 10)]);
     admit(&mut ledger, source(10, 20), &[(10, 20)]);
     ledger.keep();
-    ledger.admit(&[source(20, 25), source(25, 30)], [(0, ByteRange::new(20, 25))].into_iter());
+    ledger.admit(&[source(20, 25), source(25, 30)], [row(20, 25)].into_iter());
     ledger.take_back();
     ledger.take_back();
     let again = admit(&mut ledger, source(5, 30), &[(10, 20), (20, 25)]);
@@ -63,6 +76,91 @@ fn a_hole_is_named_once() {
     // What was missing may still come.
     let late = admit(&mut ledger, source(10, 15), &[(10, 15)]);
     assert_eq!((losses(&late), late.is_new.as_slice()), (vec![], [true].as_slice()));
+    let filled = Filled { source: 0, range: ByteRange::new(10, 15), events: 1 };
+    assert_eq!(late.filled, [filled]);
+}
+
+#[test]
+fn a_hole_that_is_filled_from_behind_is_told_once() {
+    let mut ledger = ledger(&[(0, 10)]);
+    assert_eq!(losses(&admit(&mut ledger, source(20, 25), &[(20, 25)])), [(10, 20, 0, "hole")]);
+    let late = admit(&mut ledger, source(15, 20), &[(15, 17), (17, 20)]);
+    assert_eq!(losses(&late), []);
+    assert_eq!(late.filled, [Filled { source: 0, range: ByteRange::new(15, 20), events: 2 }]);
+    // What lies on both sides of what was covered last fills and goes on.
+    let late = admit(&mut ledger, source(10, 30), &[(10, 15), (25, 30)]);
+    assert_eq!((losses(&late), late.found[0].events), (vec![], 2));
+    assert_eq!(late.filled, [Filled { source: 0, range: ByteRange::new(10, 15), events: 1 }]);
+}
+
+/// Messages of one source as its sender counts them.
+fn counting(from: u64, messages: &[(u64, u64)]) -> Vec<(Source, u64)> {
+    let mut counted = Counted::from(from);
+    let mut counted_messages = Vec::new();
+    for &(end, rows) in messages {
+        let source = Source { counted: Some(counted), ..source(counted.to, end) };
+        counted = counted.after(&source, rows);
+        counted_messages.push((source, rows));
+    }
+    counted_messages
+}
+
+fn take(ledger: &mut Ledger, message: &(Source, u64)) -> Admission {
+    let (source, rows) = message;
+    let start = source.covered.start;
+    let rows: Vec<_> = (start..start + rows).map(|byte| (byte, byte + 1)).collect();
+    admit(ledger, source.clone(), &rows)
+}
+
+#[test]
+fn the_events_of_a_hole_are_counted_where_the_sender_counted_them() {
+    let messages = counting(0, &[(10, 3), (20, 4), (30, 0), (40, 5)]);
+    let mut whole = ledger(&[]);
+    take(&mut whole, &messages[0]);
+    let last = take(&mut whole, &messages[3]);
+    assert_eq!(losses(&last), [(10, 30, 4, "hole")]);
+    // From the beginning, of which nothing came.
+    assert_eq!(losses(&take(&mut ledger(&[]), &messages[3])), [(0, 30, 7, "hole")]);
+    // Bytes without an event are no loss.
+    let mut whole = ledger(&[]);
+    take(&mut whole, &messages[0]);
+    take(&mut whole, &messages[1]);
+    let last = take(&mut whole, &messages[3]);
+    assert_eq!((losses(&last), advanced(&last)), (vec![], vec![(20, 40)]));
+    assert_eq!(whole.end(SourceId::from_u128(1)), 40);
+}
+
+#[test]
+fn what_a_dropped_run_held_is_counted_in_a_hole_too() {
+    let mut messages = counting(0, &[(10, 3), (20, 4), (30, 1)]);
+    let drops = [("rate_limited", 5), ("line_too_long", 1)];
+    let drops =
+        drops.map(|(reason, count)| Drop { range: ByteRange::new(10, 20), count, reason: reason.into() });
+    messages[1].0.drops = drops.into();
+    let counted = messages[1].0.counted.map(|counted| counted.after(&messages[1].0, 4));
+    messages[2].0.counted = counted;
+    let mut ledger = ledger(&[]);
+    take(&mut ledger, &messages[0]);
+    assert_eq!(losses(&take(&mut ledger, &messages[2])), [(10, 20, 9, "hole")]);
+}
+
+#[test]
+fn where_a_sender_began_to_count_anew_nobody_knows() {
+    let before = counting(0, &[(10, 3), (20, 4)]);
+    // It starts again where it knows that all is there, and sends some twice.
+    let after = counting(5, &[(10, 2), (15, 1), (25, 2), (30, 2)]);
+    let mut ledger = ledger(&[]);
+    take(&mut ledger, &before[0]);
+    take(&mut ledger, &after[0]);
+    assert_eq!(losses(&take(&mut ledger, &after[3])), [(10, 25, 3, "hole")], "what came again counts");
+    let mut ledger = Ledger::default();
+    take(&mut ledger, &before[0]);
+    take(&mut ledger, &before[1]);
+    assert_eq!(losses(&take(&mut ledger, &after[3])), [(20, 25, 0, "hole")]);
+    // It told of a loss that nobody could count.
+    let mut unknown = counting(0, &[(10, 3)]).remove(0).0;
+    unknown.drops = vec![Drop { range: ByteRange::new(4, 9), count: 0, reason: "rotated_unread".into() }];
+    assert_eq!(Counted::from(0).after(&unknown, 3), Counted::from(10));
 }
 
 #[test]
@@ -121,7 +219,7 @@ fn rows_across_a_boundary_raise_the_alarm() {
     // Its start is new: kept, and what it repeats is named.
     let head = admit(&mut ledger(&[(0, 5), (10, 20)]), source(5, 15), &[(5, 15)]);
     assert_eq!((head.is_new.as_slice(), head.straddles), ([true].as_slice(), 1));
-    assert_eq!(losses(&head), [(10, 15, 0, "straddle")]);
+    assert_eq!(losses(&head), [], "nothing is lost");
     // It lies in a hole: neither.
     let inside = admit(&mut ledger(&[(0, 5), (10, 20)]), source(5, 10), &[(5, 10)]);
     assert_eq!((inside.is_new.as_slice(), inside.straddles), ([true].as_slice(), 0));
@@ -130,6 +228,7 @@ fn rows_across_a_boundary_raise_the_alarm() {
 #[test]
 fn a_mark_changes_nothing() {
     let mut ledger = ledger(&[(0, 10)]);
-    assert_eq!(admit(&mut ledger, source(10, 10), &[]), Admission::default());
+    let mark = Admission { found: vec![Found::default()], ..Admission::default() };
+    assert_eq!(admit(&mut ledger, source(10, 10), &[]), mark);
     assert_eq!(ledger.admit(&[], std::iter::empty()), Admission::default());
 }

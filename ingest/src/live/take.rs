@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use weir_proto::model::{LayoutId, RangeSet, SourceId, TenantId};
 use weir_proto::schema::Table;
 use weir_runtime::planted;
-use weir_storage::catalog::{Advance, Gap, LaneState, LogPartition, SourceCover};
+use weir_storage::catalog::{Advance, Filled, Gap, LaneState, LogPartition, SourceCover, Tally};
 use weir_storage::file::{LogSpan, PartitionRanges};
 
 use super::held::Held;
@@ -35,6 +35,7 @@ pub(crate) struct Take {
     pub(crate) advances: Vec<Advance>,
     pub(crate) covered: Vec<SourceCover>,
     pub(crate) gaps: Vec<Gap>,
+    pub(crate) filled: Vec<Filled>,
     pub(crate) lanes: Vec<LaneState>,
     /// What it takes of each partition, for the files' footers.
     pub(crate) spans: Vec<LogSpan>,
@@ -47,6 +48,14 @@ pub(crate) struct Take {
 pub(crate) struct TableTake {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) layouts: BTreeMap<LayoutId, Arc<str>>,
+}
+
+/// What a take has of one source.
+struct Gathered<'a> {
+    tenant: &'a TenantId,
+    newest: &'a Settled,
+    taken: RangeSet,
+    tally: Tally,
 }
 
 /// What it took of a partition, to release it later.
@@ -147,37 +156,47 @@ impl Take {
     }
 
     fn add_sources(&mut self, partition: &LogPartition, held: &Held, count: usize) {
-        let mut sources: BTreeMap<SourceId, (TenantId, Settled, RangeSet)> = BTreeMap::new();
+        let mut sources: BTreeMap<SourceId, Gathered<'_>> = BTreeMap::new();
         for one in held.waiting().take(count) {
             self.add_rows(one);
             for settled in &one.settled {
-                let (_, newest, ranges) = sources
-                    .entry(settled.source)
-                    .or_insert_with(|| (one.tenant.clone(), settled.clone(), RangeSet::new()));
-                ranges.insert(settled.range);
-                *newest = settled.clone();
+                let gathered = sources.entry(settled.source).or_insert_with(|| Gathered {
+                    tenant: &one.tenant,
+                    newest: settled,
+                    taken: RangeSet::new(),
+                    tally: Tally::default(),
+                });
+                settled.range.into_iter().for_each(|range| gathered.taken.insert(range));
+                gathered.tally.add(&settled.tally);
+                gathered.newest = settled;
             }
         }
-        for (source, (tenant, newest, taken)) in &sources {
+        for (source, Gathered { tenant, newest, taken, tally }) in &sources {
             let mut ranges =
                 if planted::is("range-by-put") { RangeSet::new() } else { held.covered(*source) };
             ranges.extend(taken);
             self.covered.push(SourceCover {
                 partition: partition.clone(),
-                tenant: tenant.clone(),
+                tenant: (*tenant).clone(),
                 source: *source,
                 ranges,
                 resource: newest.resource.to_vec(),
                 last_observed_micros: newest.observed_micros,
+                tally: tally.clone(),
             });
         }
-        let tenants = sources.iter().map(|(source, (tenant, ..))| (*source, tenant.clone())).collect();
-        let sources = sources.into_iter().map(|(source, (_, _, taken))| (source, taken)).collect();
-        self.ranges.push(PartitionRanges { partition: partition.clone(), sources, tenants });
+        let sources = sources.into_iter().filter(|(_, gathered)| !gathered.taken.is_empty());
+        let (mut taken, mut tenants) = (BTreeMap::new(), BTreeMap::new());
+        for (source, gathered) in sources {
+            tenants.insert(source, gathered.tenant.clone());
+            taken.insert(source, gathered.taken);
+        }
+        self.ranges.push(PartitionRanges { partition: partition.clone(), sources: taken, tenants });
     }
 
     fn add_rows(&mut self, one: &Accepted) {
         self.gaps.extend(one.gaps.iter().cloned());
+        self.filled.extend(one.filled.iter().cloned());
         for (of, rows) in &one.rows {
             let table = self.tables.entry((one.tenant.clone(), *of)).or_default();
             table.batches.push(rows.clone());

@@ -7,12 +7,12 @@ use futures::FutureExt;
 use proptest::prelude::*;
 use weir_proto::model::{AgentId, ByteRange, RangeSet, Source, SourceId};
 use weir_runtime::Metrics;
-use weir_storage::catalog::{LaneStatus, Snapshot};
+use weir_storage::catalog::{LaneStatus, Snapshot, Tally};
 
 use super::*;
 use crate::accept::Settled;
 use crate::lane::LaneNews;
-use crate::ledger::Ledger;
+use crate::ledger::{Found, Ledger, Row};
 
 const TABLES: [Table; 2] = [Table::Logs, Table::Spans];
 const RETIRES_AFTER: Duration = Duration::from_secs(600);
@@ -51,6 +51,7 @@ fn accepted_of(offset: u64, rows: Vec<(Table, RecordBatch)>) -> Accepted {
         bytes: 100,
         settled: Vec::new(),
         gaps: Vec::new(),
+        filled: Vec::new(),
         layouts: vec![(LayoutId(offset as i64), "{}".into())],
         lane: None,
     }
@@ -308,6 +309,8 @@ struct Catalog {
     next_offset: Option<u64>,
     covered: BTreeMap<SourceId, RangeSet>,
     rows: Vec<(i64, i64)>,
+    /// What its commits say that they add.
+    events: u64,
 }
 
 struct Model {
@@ -376,11 +379,14 @@ impl Model {
                     min_severity: None,
                     covered: message[usize::from(index)].0,
                     drops: Vec::new(),
+                    counted: None,
                 })
                 .into();
             let lines: Vec<(usize, ByteRange)> =
                 (0..2).flat_map(|index| message[index].1.iter().map(move |line| (index, *line))).collect();
-            let admission = self.ledger.admit(&sources, lines.iter().copied());
+            let row =
+                |(source, range): &(usize, ByteRange)| Row { source: *source, range: *range, is_event: true };
+            let admission = self.ledger.admit(&sources, lines.iter().map(row));
             assert_eq!((admission.straddles, admission.losses.len()), (0, 0), "{admission:?}");
             self.duplicates += admission.duplicates;
             let new: Vec<_> = lines
@@ -389,13 +395,14 @@ impl Model {
                 .filter(|(_, is_new)| **is_new)
                 .map(|((source, line), _)| (*source as i64, line.start as i64))
                 .collect();
-            let settle = |index: &usize| Settled {
-                source: sources[*index].id,
-                range: sources[*index].covered,
+            let settle = |(index, found): (usize, &Found)| Settled {
+                source: sources[index].id,
+                range: found.advanced,
                 resource: Arc::new([]),
                 observed_micros: 0,
+                tally: Tally { events: found.events, duplicates: found.duplicates, ..Tally::default() },
             };
-            let settled = admission.advanced.iter().map(settle).collect();
+            let settled = admission.found.iter().enumerate().map(settle).collect();
             // Each source has a table of its own.
             let of = |source: i64| new.iter().copied().filter(|row| row.0 == source).collect::<Vec<_>>();
             let tables = [(Table::Logs, of(0)), (Table::Spans, of(1))];
@@ -421,6 +428,7 @@ impl Model {
         self.catalog.next_offset = Some(advance.to);
         for cover in &take.covered {
             self.catalog.covered.insert(cover.source, cover.ranges.clone());
+            self.catalog.events += cover.tally.events;
         }
         for (source, ranges) in &take.ranges[0].sources {
             let mut all = before.get(source).cloned().unwrap_or_default();
@@ -452,7 +460,7 @@ impl Model {
         let progress =
             Progress { next_offset: *next_offset, covered: covered.clone(), ..Progress::default() };
         self.term = self.live.begin(lease(), &progress);
-        self.ledger = Ledger::new(progress.covered);
+        self.ledger = Ledger::new(&progress);
         self.next = usize::try_from(next_offset.unwrap_or(0)).expect("small");
     }
 
@@ -503,6 +511,7 @@ fn run(steps: Vec<Step>) -> Result<u64, TestCaseError> {
     }
     let stored: HashSet<_> = model.catalog.rows.iter().copied().collect();
     prop_assert_eq!(stored.len(), model.catalog.rows.len(), "a row is stored twice");
+    prop_assert_eq!(model.catalog.events, stored.len() as u64, "a row is counted twice, or not");
     prop_assert_eq!(stored, model.lines, "a row is missing");
     Ok(model.duplicates)
 }

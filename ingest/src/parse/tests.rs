@@ -33,6 +33,7 @@ fn source() -> Source {
         min_severity: None,
         covered: ByteRange::new(0, u64::MAX >> 1),
         drops: Vec::new(),
+        counted: None,
     }
 }
 

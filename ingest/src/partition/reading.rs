@@ -173,7 +173,7 @@ impl Reader {
         let (partition, offset) = (&self.partition, message.offset.0);
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         self.shared.metrics.undecodable.inc();
-        self.shared.metrics.losses.inc();
+        self.shared.metrics.lost(drop_reason::UNDECODABLE, None);
         loop {
             let now_micros = self.shared.handles.clock.now_micros();
             match self.shared.letters.keep(partition, message, &error_chain(error), now_micros).await {
@@ -221,7 +221,7 @@ impl Reader {
             }
             _ => return None,
         };
-        self.shared.metrics.losses.inc();
+        self.shared.metrics.lost(reason, None);
         tracing::error!(partition = %self.partition, error = error_chain(error), "messages lost, going on behind them");
         let now_micros = self.shared.handles.clock.now_micros();
         Some(Accepted::lost(&self.partition, offsets, reason, now_micros))

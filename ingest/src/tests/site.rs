@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use tempfile::TempDir;
-use weir_proto::model::{AgentId, ByteRange, Source, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, Counted, Source, SourceId, TenantId};
 use weir_proto::schema::Table;
 use weir_proto::wire::batch::{LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
@@ -168,8 +168,32 @@ fn names_of(table: Table, rows: &RecordBatch) -> Vec<String> {
     (0..rows.num_rows()).map(|row| names.value(row).to_owned()).collect()
 }
 
+/// An agent that sends one source, and counts its events.
+pub(super) struct Sender {
+    source: u128,
+    counted: Counted,
+}
+
+impl Sender {
+    /// Takes the source up at a byte of it.
+    pub(super) fn at(source: u128, start: u64) -> Self {
+        Self { source, counted: Counted::from(start) }
+    }
+
+    /// The next lines.
+    pub(super) fn send(&mut self, lines: &[&str]) -> Record {
+        let (record, source) = lines_of(self.source, self.counted.to, lines, Some(self.counted));
+        self.counted = self.counted.after(&source, lines.len() as u64);
+        record
+    }
+}
+
 /// A message with lines of one source, from `start` on; each ends in LF.
 pub(super) fn message(source: u128, start: u64, lines: &[&str]) -> Record {
+    lines_of(source, start, lines, None).0
+}
+
+fn lines_of(source: u128, start: u64, lines: &[&str], counted: Option<Counted>) -> (Record, Source) {
     let mut builder = LineBatchBuilder::new();
     let mut end = start;
     for line in lines {
@@ -192,9 +216,10 @@ pub(super) fn message(source: u128, start: u64, lines: &[&str]) -> Record {
         min_severity: None,
         covered: ByteRange::new(start, end),
         drops: Vec::new(),
+        counted,
     };
-    let encoded = builder.finish(&header(source.id.as_u128(), Some(THEN)), &[source]);
-    Record { headers: encoded.headers, timestamp_micros: THEN, payload: encoded.payload }
+    let encoded = builder.finish(&header(source.id.as_u128(), Some(THEN)), std::slice::from_ref(&source));
+    (Record { headers: encoded.headers, timestamp_micros: THEN, payload: encoded.payload }, source)
 }
 
 pub(super) fn header(agent: u128, mark_micros: Option<i64>) -> BatchHeader {

@@ -97,6 +97,23 @@ impl RangeSet {
         let covered = if before == 0 { 0 } else { self.0[before - 1].end };
         (covered < range.start).then(|| ByteRange::new(covered, range.start))
     }
+
+    /// The parts of `range` that are not in the set, in order.
+    pub fn missing(&self, range: ByteRange) -> Vec<ByteRange> {
+        let mut parts = Vec::new();
+        let mut from = range.start;
+        let first = self.0.partition_point(|held| held.end <= range.start);
+        for held in self.0[first..].iter().take_while(|held| held.start < range.end) {
+            if held.start > from {
+                parts.push(ByteRange::new(from, held.start));
+            }
+            from = held.end;
+        }
+        if from < range.end {
+            parts.push(ByteRange::new(from, range.end));
+        }
+        parts
+    }
 }
 
 impl FromIterator<ByteRange> for RangeSet {
@@ -133,6 +150,22 @@ mod tests {
         assert_eq!(covered.hole_before(ByteRange::new(3, 8)), None);
         assert_eq!(covered.hole_before(ByteRange::new(7, 8)), Some(ByteRange::new(5, 7)));
         assert_eq!(RangeSet::new().hole_before(ByteRange::new(4, 8)), Some(ByteRange::new(0, 4)));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let covered = set(&[(0, 5), (8, 10)]);
+        let check = |start, end, expected: &[(u64, u64)]| {
+            let parts = covered.missing(ByteRange::new(start, end));
+            let expected: Vec<_> = expected.iter().map(|&(start, end)| ByteRange::new(start, end)).collect();
+            assert_eq!(parts, expected, "{start} to {end}");
+        };
+        check(0, 5, &[]);
+        check(3, 8, &[(5, 8)]);
+        check(4, 20, &[(5, 8), (10, 20)]);
+        check(6, 7, &[(6, 7)]);
+        check(9, 9, &[]);
+        assert_eq!(RangeSet::new().missing(ByteRange::new(0, 4)), [ByteRange::new(0, 4)]);
     }
 
     proptest! {

@@ -21,6 +21,48 @@ pub struct Source {
     pub covered: ByteRange,
     /// What was dropped on purpose inside `covered`.
     pub drops: Vec<Drop>,
+    /// How many events came before `covered`, where the sender knows: by it
+    /// whoever misses some knows how many.
+    pub counted: Option<Counted>,
+}
+
+/// Events of a source before some byte of it, counted from where a process took
+/// the source up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Where counting began.
+    pub from: u64,
+    /// Where it stands.
+    pub to: u64,
+    /// Events between the two: those that were sent, and those that were told
+    /// as dropped.
+    pub events: u64,
+}
+
+impl Counted {
+    /// Nothing is counted yet.
+    pub const fn from(byte: u64) -> Self {
+        Self { from: byte, to: byte, events: 0 }
+    }
+
+    /// Behind a batch with so many rows of the source. Where the batch tells of
+    /// a loss that nobody could count, counting begins anew.
+    #[must_use]
+    pub fn after(self, source: &Source, rows: u64) -> Self {
+        if source.drops.iter().any(|drop| drop.count == 0) {
+            return Self::from(source.covered.end);
+        }
+        // The cut-off rest of a line is no event: its beginning is a row.
+        let is_event = |drop: &&Drop| drop.reason != drop_reason::LINE_TOO_LONG;
+        let dropped: u64 = source.drops.iter().filter(is_event).map(|drop| drop.count).sum();
+        Self { to: source.covered.end, events: self.events.saturating_add(rows + dropped), ..self }
+    }
+
+    /// Events between where `self` stood and where `later` stands, if both
+    /// counted from the same place.
+    pub fn until(self, later: Self) -> Option<u64> {
+        (self.from == later.from).then(|| later.events.checked_sub(self.events)).flatten()
+    }
 }
 
 /// Lines or bytes that the agent dropped, and why.
@@ -29,7 +71,8 @@ pub struct Drop {
     /// The bytes concerned: all of them, or those among which the dropped
     /// events lie beside others that were not.
     pub range: ByteRange,
-    /// How many events; 1 for the cut-off rest of a line.
+    /// How many events; 1 for the cut-off rest of a line, 0 where nobody could
+    /// count them.
     pub count: u64,
     /// One of [`drop_reason`].
     pub reason: String,
@@ -83,6 +126,29 @@ pub mod drop_reason {
     pub const BELOW_MIN_LEVEL: &str = "below_min_level";
     /// The message could not be decoded and went to the dead letters.
     pub const UNDECODABLE: &str = "undecodable";
+
+    /// All of them.
+    pub const ALL: [&str; 14] = [
+        LINE_TOO_LONG,
+        TRUNCATED_UNREAD,
+        RATE_LIMITED,
+        SAMPLED,
+        REDACTED,
+        ROTATED_UNREAD,
+        SENDER_FULL,
+        HOLE,
+        STRADDLE,
+        LOG_GAP,
+        LOG_CORRUPT,
+        REJECTED,
+        BELOW_MIN_LEVEL,
+        UNDECODABLE,
+    ];
+
+    /// The word for a metric's label: senders may be newer, and labels are few.
+    pub fn label(reason: &str) -> &'static str {
+        ALL.into_iter().find(|known| *known == reason).unwrap_or("other")
+    }
 }
 
 /// True when an operator declared that such events are to be dropped: nobody

@@ -70,6 +70,14 @@ impl Table {
         self.signal().tables().contains(&self)
     }
 
+    /// Whether a row is an event: what a loss is counted in.
+    pub const fn holds_events(self) -> bool {
+        match self {
+            Self::Logs | Self::Spans | Self::MetricSamples => true,
+            Self::MetricSeries | Self::Matches => false,
+        }
+    }
+
     /// The signal whose events it holds.
     pub const fn signal(self) -> Signal {
         match self {

@@ -18,7 +18,7 @@ use arrow_array::{ArrayRef, BooleanArray, Int32Array, Int64Array, RecordBatch, S
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::FilterBuilder;
 
-pub use split::{number, split};
+pub use split::{events, number, split};
 
 use crate::model::{Source, TenantId};
 use crate::schema::Table;

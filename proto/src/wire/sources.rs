@@ -1,5 +1,6 @@
 //! What a message says of the streams it carries: its first IPC stream.
 
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::{Int64Builder, ListBuilder, MapBuilder, StringBuilder, StructBuilder};
@@ -12,8 +13,13 @@ use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use super::ipc::{read_stream, write_stream};
 use crate::DecodeError;
 use crate::limit::BATCH_SOURCES_MAX;
-use crate::model::{ByteRange, Drop, Source, SourceId};
+use crate::model::{ByteRange, Counted, Drop, Source, SourceId};
 use crate::schema::{map_entry_fields, map_type};
+
+/// The stream's metadata where events are counted: for each source
+/// `FROM:EVENTS`, or nothing, with commas between. As metadata and no column:
+/// a reader that does not know it passes over it.
+const COUNTED: &str = "weir.counted";
 
 fn drop_fields() -> Fields {
     Fields::from(vec![
@@ -48,7 +54,16 @@ fn schema(has_min_severity: bool) -> SchemaRef {
 /// Appends the stream of `sources`.
 pub(super) fn write(plain: &mut Vec<u8>, sources: &[Source]) {
     let batch = to_batch(sources);
-    write_stream(plain, &batch.schema(), &batch);
+    let schema = batch.schema();
+    if sources.iter().all(|source| source.counted.is_none()) {
+        return write_stream(plain, &schema, &batch);
+    }
+    let counted = |source: &Source| {
+        source.counted.map_or_else(String::new, |counted| format!("{}:{}", counted.from, counted.events))
+    };
+    let counted = sources.iter().map(counted).collect::<Vec<_>>().join(",");
+    let schema = Schema::clone(&schema).with_metadata(HashMap::from([(COUNTED.to_owned(), counted)]));
+    write_stream(plain, &schema, &batch);
 }
 
 /// Cuts the stream of sources off `plain`.
@@ -56,10 +71,22 @@ pub(super) fn read(plain: &mut Buffer) -> Result<Vec<Source>, DecodeError> {
     let stream = read_stream(plain, "sources")?;
     let short = schema(false);
     let has_min_severity = stream.schema.fields().len() > short.fields().len();
-    match stream.expect(&schema(has_min_severity), "sources")? {
-        Some(batch) => from_batch(&batch),
-        None => Ok(Vec::new()),
+    let counted = stream.schema.metadata().get(COUNTED).cloned();
+    let mut sources = match stream.expect(&schema(has_min_severity), "sources")? {
+        Some(batch) => from_batch(&batch)?,
+        None => Vec::new(),
+    };
+    // What cannot be read is not counted: no event depends on it.
+    for (source, counted) in sources.iter_mut().zip(counted.iter().flat_map(|text| text.split(','))) {
+        source.counted = read_counted(counted, source.covered.start);
     }
+    Ok(sources)
+}
+
+fn read_counted(text: &str, to: u64) -> Option<Counted> {
+    let (from, events) = text.split_once(':')?;
+    let counted = Counted { from: from.parse().ok()?, to, events: events.parse().ok()? };
+    (counted.from <= to).then_some(counted)
 }
 
 fn to_batch(sources: &[Source]) -> RecordBatch {
@@ -146,6 +173,7 @@ fn from_batch(batch: &RecordBatch) -> Result<Vec<Source>, DecodeError> {
                 min_severity: min_severity(levels, row)?,
                 covered: byte_range(starts.value(row), ends.value(row))?,
                 drops: read_drops(drops.value(row).as_struct())?,
+                counted: None,
             })
         })
         .collect()
@@ -190,4 +218,22 @@ pub(super) fn byte_range(start: i64, end: i64) -> Result<ByteRange, DecodeError>
 /// Offsets stay below 2^63: no file is that long.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).expect("an offset below 2^63")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_cannot_be_read_is_none() {
+        let check = |text: &str, expected: Option<(u64, u64)>| {
+            let expected = expected.map(|(from, events)| Counted { from, to: 9, events });
+            assert_eq!(read_counted(text, 9), expected, "{text}");
+        };
+        check("0:5", Some((0, 5)));
+        check("9:0", Some((9, 0)));
+        for text in ["", "5", "10:1", "-1:1", "1:x", "1:2:3", "99999999999999999999:1"] {
+            check(text, None);
+        }
+    }
 }

@@ -88,6 +88,21 @@ impl Objects {
     }
 }
 
+/// The rows as objects, for answers that hold more than rows.
+pub(super) fn values(batch: &RecordBatch) -> Result<Vec<serde_json::Value>, ArrowError> {
+    let objects = Objects::new(&batch.schema(), Shape::Table);
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    each_row(batch, |columns, row| {
+        let mut text = Vec::new();
+        objects.write(columns, row, &mut text);
+        rows.push(text);
+    })?;
+    let value = |text: &Vec<u8>| {
+        serde_json::from_slice(text).map_err(|error| ArrowError::from_external_error(error.into()))
+    };
+    rows.iter().map(value).collect()
+}
+
 /// Calls `write` for every row with the writers of its columns.
 fn each_row(
     batch: &RecordBatch,

@@ -77,7 +77,7 @@ pub(super) fn status(kind: Kind) -> StatusCode {
 }
 
 /// What can be asked, as a hint.
-const ROUTES: &str = "POST /api/v1/sql, GET /api/v1/logs, GET /api/v2/traces";
+const ROUTES: &str = "POST /api/v1/sql, GET /api/v1/logs, GET /api/v1/delivery, GET /api/v2/traces";
 
 pub(super) fn not_found() -> Response {
     ErrorBody::new("not_found", "there is nothing here".to_owned(), Some(ROUTES.to_owned()))

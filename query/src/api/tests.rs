@@ -177,6 +177,42 @@ async fn a_query_may_come_as_json() {
 }
 
 #[tokio::test]
+async fn delivery_is_a_sum_and_its_sources() {
+    let process = process().await;
+    let empty = process.get("/api/v1/delivery").await;
+    assert_eq!(empty.json()["totals"]["sources"], 0, "{}", empty.body);
+    process.world.flush().await;
+    let reply = process.get("/api/v1/delivery?limit=1").await;
+    assert_eq!(
+        (reply.status, reply.header("content-type")),
+        (StatusCode::OK, "application/json"),
+        "{}",
+        reply.body
+    );
+    assert_eq!(reply.header("weir-complete-until"), "2026-01-01T00:00:00.000000Z");
+    let body = reply.json();
+    assert_eq!(
+        body["totals"],
+        json!({"sources": 1, "events": 1, "duplicates": 2, "lost": 0, "left_out": 0, "lag_ms": body["totals"]["lag_ms"]})
+    );
+    let source = &body["sources"][0];
+    assert_eq!(
+        (&source["log_file_path"], &source["k8s_pod_name"]),
+        (&json!("/var/log/app.log"), &Value::Null)
+    );
+    assert_eq!(source["last_appended"], "2026-01-01T00:00:00.000001Z");
+    assert_eq!(source["last_event"], "2025-12-31T23:59:59.999999Z");
+    assert_eq!(source["complete_until"], "2026-01-01T00:00:00.000000Z", "as its lane is");
+    assert!(source["lag_ms"].as_i64().is_some_and(|lag| lag > 0), "{source}");
+    assert_eq!((&body["truncated"], &body["losses"]), (&json!(false), &json!([])));
+    assert_eq!(body["complete_until"], "2026-01-01T00:00:00.000000Z");
+    for wrong in ["limit=0", "limit=10001", "limit=x", "start=-1h"] {
+        let reply = process.get(&format!("/api/v1/delivery?{wrong}")).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_was_cut_says_so() {
     let process = Process::start(Config { max_rows: 3, ..Config::default() }).await;
     let cut = process.sql("SELECT value FROM generate_series(1, 100000)", "application/json").await.json();

@@ -139,7 +139,8 @@ impl<'a> Question<'a> {
     /// Layouts are read for the view that needs them; for the others the view
     /// stands empty in the list of tables.
     async fn session(&self, statement: &Statement) -> Result<SessionState, QueryError> {
-        let session = |layouts| self.parts.sessions.session(&self.rows, layouts, &self.parts.catalog);
+        let Parts { sessions, catalog, clock, .. } = self.parts;
+        let session = |layouts| sessions.session(&self.rows, layouts, catalog, clock);
         let plain = session(Layouts::default()).map_err(query_error)?;
         let named = self.parts.sessions.named(statement).map_err(query_error)?;
         if named.iter().any(|table| table.table() == LOG_LINES) {

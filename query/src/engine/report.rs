@@ -1,9 +1,10 @@
 //! The catalog's own tables: `weir.files`, `weir.gaps`, `weir.delivery`,
 //! `weir.lanes`, `weir.service_edges`.
 
+mod delivery;
+
 use std::sync::Arc;
 
-use arrow_array::builder::{MapBuilder, MapFieldNames, StringBuilder};
 use arrow_array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -12,12 +13,14 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use weir_proto::model::TenantId;
+use weir_proto::model::{SourceId, TenantId, is_declared};
 use weir_proto::schema::{Table, log};
+use weir_runtime::Clock;
 use weir_storage::catalog::{
-    Catalog, Delivery, FileEntry, Gap, LaneState, LaneStatus, ServiceEdge, SettledMinute, TimeRange,
+    Catalog, FileEntry, Gap, LaneState, LaneStatus, ServiceEdge, SettledMinute, TimeRange,
 };
 
+use super::rows::Rows;
 use crate::QueryError;
 
 /// A table that is read from the catalog when it is asked for.
@@ -27,7 +30,7 @@ pub(super) enum Report {
     Files,
     /// Every loss that was noticed.
     Gaps,
-    /// How far every source is stored, a row for each covered range.
+    /// How far every source is stored, and what is missing of it.
     Delivery,
     /// How far every lane had come when its partition was last stored.
     Lanes,
@@ -52,6 +55,7 @@ impl Report {
     fn schema(self) -> SchemaRef {
         let text = |name| Field::new(name, DataType::Utf8, false);
         let number = |name| Field::new(name, DataType::Int64, false);
+        let maybe_number = |name| Field::new(name, DataType::Int64, true);
         let time = |name| Field::new(name, log::timestamp_type(), false);
         let fields = match self {
             Self::Files => vec![
@@ -73,21 +77,13 @@ impl Report {
                 text("source_id"),
                 number("start"),
                 number("end"),
-                number("count"),
+                maybe_number("count"),
+                maybe_number("messages"),
                 text("reason"),
+                Field::new("declared", DataType::Boolean, false),
                 time("noticed_at"),
             ],
-            Self::Delivery => vec![
-                text("tenant"),
-                text("source_id"),
-                text("partition"),
-                number("covered_start"),
-                number("covered_end"),
-                Field::new("log_file_path", DataType::Utf8, true),
-                Field::new("resource", log::map_type(), false),
-                time("last_observed"),
-                time("committed_at"),
-            ],
+            Self::Delivery => return delivery::schema(),
             Self::Lanes => vec![
                 text("agent"),
                 text("partition"),
@@ -109,7 +105,8 @@ impl Report {
         Arc::new(Schema::new(fields))
     }
 
-    async fn read(self, tenant: &TenantId, catalog: &dyn Catalog) -> Result<RecordBatch> {
+    async fn read(self, rows: &Rows, catalog: &dyn Catalog, now_micros: i64) -> Result<RecordBatch> {
+        let tenant = &rows.tenant;
         let away = |error| DataFusionError::External(Box::new(QueryError::Catalog(error)));
         let columns = match self {
             Self::Files => {
@@ -121,7 +118,14 @@ impl Report {
                 files(&found)
             }
             Self::Gaps => gaps(&catalog.gaps(tenant).await.map_err(away)?),
-            Self::Delivery => delivery(&catalog.delivery(tenant).await.map_err(away)?)?,
+            Self::Delivery => {
+                // The sources first: what is known of their lanes may only be newer.
+                let sources = catalog.delivery(tenant).await.map_err(away)?;
+                let snapshot = catalog.snapshot(tenant, Table::Logs.name(), TimeRange::NEVER).await;
+                let snapshot = snapshot.map_err(away)?;
+                let marks = delivery::Marks::new(rows.pinned(), &snapshot, now_micros);
+                delivery::columns(&sources, &marks)?
+            }
             Self::Lanes => {
                 let snapshot = catalog.snapshot(tenant, Table::Logs.name(), TimeRange::NEVER).await;
                 lanes(&snapshot.map_err(away)?.lanes)
@@ -142,6 +146,11 @@ fn texts<T>(rows: &[T], text: impl Fn(&T) -> String) -> ArrayRef {
 fn numbers<T>(rows: &[T], number: impl Fn(&T) -> u64) -> ArrayRef {
     let signed = |row| i64::try_from(number(row)).unwrap_or(i64::MAX);
     Arc::new(Int64Array::from_iter_values(rows.iter().map(signed)))
+}
+
+fn maybe_numbers<T>(rows: &[T], number: impl Fn(&T) -> Option<u64>) -> ArrayRef {
+    let signed = |row| number(row).map(|number| i64::try_from(number).unwrap_or(i64::MAX));
+    Arc::new(Int64Array::from_iter(rows.iter().map(signed)))
 }
 
 fn times<T>(rows: &[T], micros: impl Fn(&T) -> i64) -> ArrayRef {
@@ -171,33 +180,18 @@ fn gaps(rows: &[Gap]) -> Vec<ArrayRef> {
         texts(rows, |gap| gap.source.clone()),
         numbers(rows, |gap| gap.range.start),
         numbers(rows, |gap| gap.range.end),
-        numbers(rows, |gap| gap.count),
+        maybe_numbers(rows, |gap| gap.count),
+        maybe_numbers(rows, messages),
         texts(rows, |gap| gap.reason.clone()),
+        Arc::new(BooleanArray::from_iter(rows.iter().map(|gap| Some(is_declared(&gap.reason))))),
         times(rows, |gap| gap.noticed_micros),
     ]
 }
 
-/// A row for each range: one in health, more when something is missing.
-fn delivery(sources: &[Delivery]) -> Result<Vec<ArrayRef>> {
-    let rows: Vec<_> = sources
-        .iter()
-        .flat_map(|source| source.cover.ranges.ranges().iter().map(move |range| (source, *range)))
-        .collect();
-    let path = |(source, _): &(&Delivery, _)| {
-        let found = source.cover.resource.iter().find(|(key, _)| key == "log.file.path");
-        found.map(|(_, path)| path.clone())
-    };
-    Ok(vec![
-        texts(&rows, |(source, _)| source.cover.tenant.to_string()),
-        texts(&rows, |(source, _)| source.cover.source.to_string()),
-        texts(&rows, |(source, _)| source.cover.partition.to_string()),
-        numbers(&rows, |(_, range)| range.start),
-        numbers(&rows, |(_, range)| range.end),
-        Arc::new(StringArray::from_iter(rows.iter().map(path))),
-        resources(&rows.iter().map(|(source, _)| source.cover.resource.as_slice()).collect::<Vec<_>>())?,
-        times(&rows, |(source, _)| source.cover.last_observed_micros),
-        times(&rows, |(source, _)| source.committed_micros),
-    ])
+/// Messages that a gap in the event log is of. What they held is told of the
+/// sources that go on behind it.
+fn messages(gap: &Gap) -> Option<u64> {
+    gap.source.parse::<SourceId>().is_err().then(|| gap.range.len())
 }
 
 fn lanes(rows: &[LaneState]) -> Vec<ArrayRef> {
@@ -233,29 +227,17 @@ fn edges(tenant: &TenantId, minutes: &[SettledMinute]) -> Vec<ArrayRef> {
     ]
 }
 
-fn resources(rows: &[&[(String, String)]]) -> Result<ArrayRef> {
-    let names = MapFieldNames { entry: "entries".into(), key: "key".into(), value: "value".into() };
-    let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
-    for row in rows {
-        for (key, value) in *row {
-            maps.keys().append_value(key);
-            maps.values().append_value(value);
-        }
-        maps.append(true)?;
-    }
-    Ok(Arc::new(maps.finish()))
-}
-
 /// A report as a table.
 pub(super) struct ReportTable {
     report: Report,
-    tenant: TenantId,
+    rows: Arc<Rows>,
     catalog: Arc<dyn Catalog>,
+    clock: Clock,
 }
 
 impl ReportTable {
-    pub(super) fn new(report: Report, tenant: TenantId, catalog: Arc<dyn Catalog>) -> Self {
-        Self { report, tenant, catalog }
+    pub(super) fn new(report: Report, rows: Arc<Rows>, catalog: Arc<dyn Catalog>, clock: Clock) -> Self {
+        Self { report, rows, catalog, clock }
     }
 }
 
@@ -282,7 +264,8 @@ impl TableProvider for ReportTable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = self.report.read(&self.tenant, self.catalog.as_ref()).await?;
+        let now_micros = self.clock.now_micros();
+        let rows = self.report.read(&self.rows, self.catalog.as_ref(), now_micros).await?;
         let scan = MemorySourceConfig::try_new_exec(&[vec![rows]], self.schema(), projection.cloned())?;
         Ok(scan)
     }

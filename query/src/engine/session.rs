@@ -17,6 +17,7 @@ use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::Statement;
 use object_store::ObjectStore;
+use weir_runtime::Clock;
 use weir_storage::catalog::Catalog;
 
 use super::function::line::Layouts;
@@ -76,6 +77,7 @@ impl Sessions {
         rows: &Arc<Rows>,
         layouts: Layouts,
         catalog: &Arc<dyn Catalog>,
+        clock: &Clock,
     ) -> Result<SessionState> {
         let public = MemorySchemaProvider::new();
         for (name, table) in view::tables(rows, layouts)? {
@@ -83,7 +85,7 @@ impl Sessions {
         }
         let reports = MemorySchemaProvider::new();
         for report in Report::ALL {
-            let table = ReportTable::new(report, rows.tenant.clone(), catalog.clone());
+            let table = ReportTable::new(report, rows.clone(), catalog.clone(), clock.clone());
             reports.register_table(report.name().to_owned(), Arc::new(table))?;
         }
         for (name, table) in view::derived(rows) {

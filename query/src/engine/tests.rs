@@ -81,6 +81,10 @@ async fn the_catalog_is_a_set_of_tables() {
     assert_eq!(numbers(&engine, "SELECT count(*) FROM weir.gaps").await, [0]);
     let delivery = "SELECT covered_end FROM weir.delivery WHERE resource['log.file.path'] = log_file_path";
     assert_eq!(numbers(&engine, delivery).await, [1]);
+    assert_eq!(
+        numbers(&engine, "SELECT duplicates FROM weir.delivery WHERE events = 1 AND lost = 0").await,
+        [2]
+    );
     let tables = "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables
         WHERE table_schema <> 'information_schema' ORDER BY 1";
     let names = rows(engine.sql(ask(tables)).await).await.expect("answered");

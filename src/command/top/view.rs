@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{TopBy, TopSort};
+use crate::command::aligned::aligned;
 use crate::command::sql::cell;
 
 /// What changed from one status to the next.
@@ -98,16 +99,7 @@ impl<'a> View<'a> {
         let total = self.rows.iter().fold(Row { name: "(all)".to_owned(), ..Row::default() }, Row::plus);
         let shown = self.rows.iter().take(rows);
         let cells: Vec<_> = [head].into_iter().chain(shown.chain([&total]).map(Row::cells)).collect();
-        let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; 7] = std::array::from_fn(width);
-        let mut text = self.heading();
-        for row in &cells {
-            let _ = write!(text, "{:<1$}", row[0], widths[0]);
-            for (cell, width) in row[1..].iter().zip(&widths[1..]) {
-                let _ = write!(text, "  {cell:>width$}");
-            }
-            text.push('\n');
-        }
+        let mut text = self.heading() + &aligned(&cells);
         let hidden = self.rows.len().saturating_sub(rows);
         if hidden > 0 {
             let _ = writeln!(text, "({hidden} more rows: --rows {})", self.rows.len());

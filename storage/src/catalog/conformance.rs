@@ -3,6 +3,7 @@
 //! The suite speaks only through [`Catalog`]. Each promise gets a fresh store;
 //! a store can be opened several times, as several processes would.
 
+mod delivery;
 mod edges;
 mod fencing;
 mod lanes;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use weir_proto::model::{ByteRange, FileId, RangeSet, SourceId, TenantId};
 
-use super::{Advance, Catalog, Commit, FileEntry, Lease, LogPartition, SourceCover, TimeRange};
+use super::{Advance, Catalog, Commit, FileEntry, Lease, LogPartition, SourceCover, Tally, TimeRange};
 
 /// Where a catalog is kept, so that it can be opened more than once.
 #[async_trait]
@@ -42,6 +43,10 @@ pub async fn suite<S: Store>(make: impl AsyncFn() -> S) {
     publishing::many_sources_fit_into_one_commit(&make().await).await;
     publishing::a_snapshot_holds_the_files_of_its_time(&make().await).await;
     publishing::gaps_and_layouts_are_kept(&make().await).await;
+    delivery::what_came_of_a_source_adds_up(&make().await).await;
+    delivery::losses_are_summed_by_source(&make().await).await;
+    delivery::a_hole_closes_as_its_events_come(&make().await).await;
+    delivery::gaps_within_a_range_are_closed(&make().await).await;
     publishing::reopening_keeps_everything(&make().await).await;
     publishing::a_refused_publication_leaves_nothing(&make().await).await;
     publishing::a_path_is_committed_or_given_up_never_both(&make().await).await;
@@ -56,6 +61,7 @@ pub async fn suite<S: Store>(make: impl AsyncFn() -> S) {
     lanes::lanes_are_as_of_what_is_stored(&make().await).await;
     lanes::lanes_are_guarded_by_the_fence(&make().await).await;
     lanes::a_dismissed_lane_is_forgotten(&make().await).await;
+    lanes::a_partition_that_is_gone_is_forgotten(&make().await).await;
     leases::a_running_lease_keeps_others_out(&make().await).await;
     leases::renewal_keeps_the_epoch(&make().await).await;
     leases::a_released_lease_is_free_and_spent(&make().await).await;
@@ -118,6 +124,7 @@ fn cover(lease: &Lease, source: u128, ranges: &[(u64, u64)]) -> SourceCover {
         ranges: ranges_of(ranges),
         resource: vec![("log.file.path".to_owned(), format!("/var/log/\"{source}\".log"))],
         last_observed_micros: 4 * SECOND,
+        tally: Tally::default(),
     }
 }
 

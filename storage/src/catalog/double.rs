@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, LayoutId, TenantId};
 
 use super::{
     Catalog, CatalogError, Commit, Delivery, Dump, FileEntry, Gap, Lease, LogPartition, Member, Owner,
@@ -110,6 +110,11 @@ impl<T: Double> Catalog for T {
         self.inner().gaps(tenant).await
     }
 
+    async fn close_gaps(&self, source: &str, range: ByteRange) -> Result<u64, CatalogError> {
+        self.before().await?;
+        self.inner().close_gaps(source, range).await
+    }
+
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
         self.before().await?;
         self.inner().delivery(tenant).await
@@ -124,6 +129,11 @@ impl<T: Double> Catalog for T {
     async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
         self.before().await?;
         self.inner().dismiss(agent).await
+    }
+
+    async fn abandon(&self, partition: &LogPartition, now_micros: i64) -> Result<bool, CatalogError> {
+        self.before().await?;
+        self.inner().abandon(partition, now_micros).await
     }
 
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {

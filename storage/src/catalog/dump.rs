@@ -89,7 +89,7 @@ pub(crate) struct Table {
 const PARTITION: [(&str, bool); 2] = [("topic", true), ("partition_number", false)];
 
 /// In the order in which they can be filled.
-pub(crate) const TABLES: [Table; 8] = [
+pub(crate) const TABLES: [Table; 9] = [
     Table { name: "offsets", columns: &[PARTITION[0], PARTITION[1], ("next_offset", false)] },
     Table {
         name: "anchors",
@@ -111,6 +111,22 @@ pub(crate) const TABLES: [Table; 8] = [
             ("resource", true),
             ("last_observed_micros", false),
             ("committed_micros", false),
+        ],
+    },
+    Table {
+        name: "tallies",
+        columns: &[
+            PARTITION[0],
+            PARTITION[1],
+            ("source_id", true),
+            ("agent_id", true),
+            ("appended_micros", false),
+            ("event_micros", false),
+            ("event_count", false),
+            ("duplicate_count", false),
+            ("counted_from", false),
+            ("counted_to", false),
+            ("counted", false),
         ],
     },
     Table {

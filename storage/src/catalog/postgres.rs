@@ -42,7 +42,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{PgPool, Postgres};
-use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, LayoutId, TenantId};
 
 use super::sql::{self, Dialect};
 use super::{
@@ -270,6 +270,12 @@ impl Catalog for PostgresCatalog {
         session.end(outcome).await
     }
 
+    async fn close_gaps(&self, source: &str, range: ByteRange) -> Result<u64, CatalogError> {
+        let mut session = self.begin().await?;
+        let outcome = within(self.limits, publish::close_gaps(&mut session, source, range)).await;
+        session.commit(outcome).await
+    }
+
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
         let mut session = self.begin_read().await?;
         let outcome = within(self.limits, read::delivery(&mut session, tenant)).await;
@@ -285,6 +291,16 @@ impl Catalog for PostgresCatalog {
     async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
         let mut session = self.begin().await?;
         let outcome = within(self.limits, publish::dismiss(&mut session, agent)).await;
+        session.commit(outcome).await
+    }
+
+    async fn abandon(&self, partition: &LogPartition, _: i64) -> Result<bool, CatalogError> {
+        let mut session = self.begin().await?;
+        let outcome = within(self.limits, async {
+            let there_micros = now(&mut session).await?;
+            lease::abandon(&mut session, partition, there_micros).await
+        });
+        let outcome = outcome.await;
         session.commit(outcome).await
     }
 

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use weir_proto::model::{AgentId, ByteRange, FileId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, Counted, FileId, RangeSet, SourceId, TenantId, is_declared};
 
 use super::{
-    Anchor, CatalogError, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Owner,
-    SourceCover, TimeRange,
+    Anchor, CatalogError, Delivery, FileEntry, Gap, LaneState, LaneStatus, Lease, LogPartition, Losses,
+    Owner, SourceCover, Tally, TimeRange,
 };
 
 /// A row of [`super::sql::FILES_OF_TIME`].
@@ -21,6 +21,30 @@ pub(crate) type CoveredRow = (String, i64, String, i64, i64);
 
 /// A row of [`super::sql::GAPS_OF_TENANT`].
 pub(crate) type GapRow = (String, i64, i64, i64, String, i64);
+
+/// A row of [`super::sql::COUNTED_OF_PARTITION`].
+pub(crate) type CountedRow = (String, i64, i64, i64);
+
+/// A row of [`super::sql::TALLIES_OF_TENANT`].
+pub(crate) type TallyRow = (
+    String,
+    i64,
+    String,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+    i64,
+    i64,
+    Option<i64>,
+    Option<i64>,
+    Option<i64>,
+);
+
+/// A row of [`super::sql::LOSSES_OF_TENANT`].
+pub(crate) type LossesRow = (String, String, i64, i64, i64);
+
+/// How a loss of so many events is written of which nobody knows how many.
+pub(crate) const UNKNOWN: u64 = 0;
 
 /// A row of [`super::sql::LANES`].
 pub(crate) type LaneRow = (String, i64, String, Option<i64>, i64, String, i64);
@@ -100,7 +124,7 @@ pub(crate) fn gap(tenant: &TenantId, row: GapRow) -> Result<Gap, CatalogError> {
         tenant: tenant.clone(),
         range: range(&source, start, end)?,
         source,
-        count: from_column("an event count", count)?,
+        count: Some(from_column("an event count", count)?).filter(|count| *count != UNKNOWN),
         reason,
         noticed_micros,
     })
@@ -136,12 +160,58 @@ pub(crate) fn owner(row: OwnerRow) -> Result<Owner, CatalogError> {
     Ok(Owner { lease, address })
 }
 
-/// Brings sources and their ranges together.
+pub(crate) fn counted(from: i64, to: i64, events: i64) -> Result<Counted, CatalogError> {
+    let of = |value| from_column("a count of events", value);
+    Ok(Counted { from: of(from)?, to: of(to)?, events: of(events)? })
+}
+
+fn tally(row: TallyRow) -> Result<((String, i64, String), Tally), CatalogError> {
+    let (topic, number, source, agent, appended_micros, event_micros, events, duplicates, from, to, count) =
+        row;
+    let damaged = |agent: &String| CatalogError::Damaged(format!("source {source} has the agent {agent:?}"));
+    let agent = agent.map(|agent| agent.parse().map_err(|_| damaged(&agent))).transpose()?;
+    let counted = match (from, to, count) {
+        (Some(from), Some(to), Some(count)) => Some(counted(from, to, count)?),
+        _ => None,
+    };
+    let tally = Tally {
+        agent,
+        appended_micros,
+        event_micros,
+        events: from_column("an event count", events)?,
+        duplicates: from_column("an event count", duplicates)?,
+        counted,
+    };
+    Ok(((topic, number, source), tally))
+}
+
+/// Sums by source.
+fn losses(rows: Vec<LossesRow>) -> Result<BTreeMap<String, Losses>, CatalogError> {
+    let mut sums: BTreeMap<String, Losses> = BTreeMap::new();
+    for (source, reason, gaps, uncounted, events) in rows {
+        let sum = sums.entry(source).or_default();
+        let events = from_column("an event count", events)?;
+        if is_declared(&reason) {
+            sum.left_out += events;
+        } else {
+            sum.gaps += from_column("a gap count", gaps)?;
+            sum.uncounted += from_column("a gap count", uncounted)?;
+            sum.events += events;
+        }
+    }
+    Ok(sums)
+}
+
+/// Brings together what is known of sources.
 pub(crate) fn deliveries(
     tenant: &TenantId,
     sources: Vec<SourceRow>,
     covered: Vec<CoveredRow>,
+    tallies: Vec<TallyRow>,
+    gaps: Vec<LossesRow>,
 ) -> Result<Vec<Delivery>, CatalogError> {
+    let mut tallies: BTreeMap<_, _> = tallies.into_iter().map(tally).collect::<Result<_, _>>()?;
+    let losses = losses(gaps)?;
     let mut ranges: BTreeMap<(String, i64, String), RangeSet> = BTreeMap::new();
     for (topic, number, source, start, end) in covered {
         let range = range(&source, start, end)?;
@@ -153,7 +223,9 @@ pub(crate) fn deliveries(
             .map_err(|error| CatalogError::Damaged(format!("the resource of source {source}: {error}")))?;
         let key = (topic, number, source);
         let ranges = ranges.remove(&key).unwrap_or_default();
+        let tally = tallies.remove(&key).unwrap_or_default();
         let (topic, number, source) = key;
+        let losses = losses.get(&source).copied().unwrap_or_default();
         let cover = SourceCover {
             partition: partition(topic, number)?,
             tenant: tenant.clone(),
@@ -161,8 +233,9 @@ pub(crate) fn deliveries(
             ranges,
             resource,
             last_observed_micros,
+            tally,
         };
-        deliveries.push(Delivery { cover, committed_micros });
+        deliveries.push(Delivery { cover, committed_micros, losses });
     }
     Ok(deliveries)
 }

@@ -175,10 +175,23 @@ pub(crate) const LATER_TABLES: &[&str] = &[
         calls BIGINT NOT NULL,
         errors BIGINT NOT NULL,
         PRIMARY KEY (tenant, minute_micros, parent, child))",
+    "CREATE TABLE IF NOT EXISTS tallies (
+        topic TEXT NOT NULL,
+        partition_number BIGINT NOT NULL,
+        source_id TEXT NOT NULL,
+        agent_id TEXT,
+        appended_micros BIGINT,
+        event_micros BIGINT,
+        event_count BIGINT NOT NULL,
+        duplicate_count BIGINT NOT NULL,
+        counted_from BIGINT,
+        counted_to BIGINT,
+        counted BIGINT,
+        PRIMARY KEY (topic, partition_number, source_id))",
 ];
 /// The names of [`LATER_TABLES`].
-pub(crate) const LATER_NAMES: [&str; 6] =
-    ["lanes", "anchors", "states", "members", "settled_minutes", "service_edges"];
+pub(crate) const LATER_NAMES: [&str; 7] =
+    ["lanes", "anchors", "states", "members", "settled_minutes", "service_edges", "tallies"];
 
 pub(crate) const FORMAT_INSERT: &str = "INSERT INTO weir_format (version) VALUES ($1)";
 pub(crate) const FORMAT_READ: &str = "SELECT version FROM weir_format";
@@ -291,9 +304,19 @@ pub(crate) const TOMBSTONE_OF_PATH: &str = "SELECT COUNT(*) FROM tombstones WHER
 pub(crate) const COVERED_OF_PARTITION: &str = "
     SELECT source_id, range_start, range_end FROM covered
     WHERE topic = $1 AND partition_number = $2 ORDER BY source_id, range_start";
+pub(crate) const COUNTED_OF_PARTITION: &str = "
+    SELECT source_id, counted_from, counted_to, counted FROM tallies
+    WHERE topic = $1 AND partition_number = $2 AND counted IS NOT NULL";
 pub(crate) const SOURCES_OF_TENANT: &str = "
     SELECT topic, partition_number, source_id, resource, last_observed_micros, committed_micros
     FROM sources WHERE tenant = $1 ORDER BY topic, partition_number, source_id";
+pub(crate) const TALLIES_OF_TENANT: &str = "
+    SELECT tallies.topic, tallies.partition_number, tallies.source_id, agent_id, appended_micros,
+        event_micros, event_count, duplicate_count, counted_from, counted_to, counted
+    FROM tallies JOIN sources ON sources.topic = tallies.topic
+        AND sources.partition_number = tallies.partition_number
+        AND sources.source_id = tallies.source_id
+    WHERE sources.tenant = $1";
 pub(crate) const COVERED_OF_TENANT: &str = "
     SELECT covered.topic, covered.partition_number, covered.source_id, range_start, range_end
     FROM covered JOIN sources ON sources.topic = covered.topic
@@ -305,6 +328,25 @@ pub(crate) const COVERED_OF_TENANT: &str = "
 pub(crate) const GAPS_OF_TENANT: &str = "
     SELECT source, range_start, range_end, event_count, reason, noticed_micros
     FROM gaps WHERE tenant = $1 ORDER BY noticed_micros, id";
+/// A sum of BIGINT is no BIGINT everywhere.
+pub(crate) const LOSSES_OF_TENANT: &str = "
+    SELECT source, reason, CAST(COUNT(*) AS BIGINT),
+        CAST(SUM(CASE WHEN event_count = 0 THEN 1 ELSE 0 END) AS BIGINT), CAST(SUM(event_count) AS BIGINT)
+    FROM gaps WHERE tenant = $1 GROUP BY source, reason";
+pub(crate) const GAPS_WITHIN: &str =
+    "DELETE FROM gaps WHERE source = $1 AND range_start >= $2 AND range_end <= $3";
+/// A hole of which this much came: nothing of it is left, or less.
+pub(crate) const HOLE_FILLED: &str = "
+    DELETE FROM gaps WHERE source = $1 AND reason = $2 AND range_start <= $3 AND range_end >= $4
+        AND event_count > 0 AND event_count <= $5";
+pub(crate) const HOLE_SHRINKS: &str = "
+    UPDATE gaps SET event_count = event_count - $5
+    WHERE source = $1 AND reason = $2 AND range_start <= $3 AND range_end >= $4 AND event_count > $5";
+/// Holes of a source that are covered by now.
+pub(crate) const HOLES_COVERED: &str = "
+    DELETE FROM gaps WHERE source = $1 AND reason = $2 AND EXISTS (
+        SELECT 1 FROM covered WHERE covered.source_id = gaps.source
+            AND covered.range_start <= gaps.range_start AND covered.range_end >= gaps.range_end)";
 pub(crate) const LANES: &str = "
     SELECT topic, partition_number, agent_id, mark_micros, heard_micros, status, is_estimated
     FROM lanes ORDER BY topic, partition_number, agent_id";
@@ -312,6 +354,8 @@ pub(crate) const LANES_OF_PARTITION: &str = "
     SELECT topic, partition_number, agent_id, mark_micros, heard_micros, status, is_estimated
     FROM lanes WHERE topic = $1 AND partition_number = $2 ORDER BY agent_id";
 pub(crate) const LANES_DISMISS: &str = "DELETE FROM lanes WHERE agent_id = $1 AND status = $2";
+pub(crate) const LANES_FORGET: &str = "DELETE FROM lanes WHERE topic = $1 AND partition_number = $2";
+pub(crate) const OFFSET_FORGET: &str = "DELETE FROM offsets WHERE topic = $1 AND partition_number = $2";
 /// No row is changed where more spans were counted already.
 pub(crate) const MINUTE_UPSERT: &str = "
     INSERT INTO settled_minutes (tenant, minute_micros, span_count, settled_micros) VALUES ($1, $2, $3, $4)
@@ -353,6 +397,19 @@ pub(crate) const SOURCES_UPSERT: ManyRows = ManyRows {
         tenant = excluded.tenant, resource = excluded.resource,
         last_observed_micros = excluded.last_observed_micros,
         committed_micros = excluded.committed_micros",
+};
+pub(crate) const TALLIES_UPSERT: ManyRows = ManyRows {
+    columns: 11,
+    before:
+        "INSERT INTO tallies (topic, partition_number, source_id, agent_id, appended_micros, event_micros,
+        event_count, duplicate_count, counted_from, counted_to, counted) VALUES ",
+    after: " ON CONFLICT (topic, partition_number, source_id) DO UPDATE SET
+        agent_id = excluded.agent_id, appended_micros = excluded.appended_micros,
+        event_micros = CASE WHEN tallies.event_micros IS NULL OR excluded.event_micros > tallies.event_micros
+            THEN excluded.event_micros ELSE tallies.event_micros END,
+        event_count = tallies.event_count + excluded.event_count,
+        duplicate_count = tallies.duplicate_count + excluded.duplicate_count,
+        counted_from = excluded.counted_from, counted_to = excluded.counted_to, counted = excluded.counted",
 };
 pub(crate) const COVERED_DELETE: ManyRows = ManyRows {
     columns: 3,
@@ -417,7 +474,15 @@ mod tests {
 
     #[test]
     fn no_statement_has_more_placeholders_than_sqlite_takes() {
-        let all = [SOURCES_UPSERT, COVERED_DELETE, COVERED_INSERT, GAPS_INSERT, LAYOUTS_INSERT, LANES_UPSERT];
+        let all = [
+            SOURCES_UPSERT,
+            TALLIES_UPSERT,
+            COVERED_DELETE,
+            COVERED_INSERT,
+            GAPS_INSERT,
+            LAYOUTS_INSERT,
+            LANES_UPSERT,
+        ];
         for statement in all {
             assert!(statement.columns * ROWS_PER_STATEMENT <= 32_766, "{}", statement.before);
         }

@@ -35,7 +35,7 @@ use async_trait::async_trait;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
-use weir_proto::model::{AgentId, LayoutId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, LayoutId, TenantId};
 
 use super::sql::Dialect;
 use super::{
@@ -210,6 +210,10 @@ impl Catalog for SqliteCatalog {
         read::gaps(&mut *self.reader().await?, tenant).await
     }
 
+    async fn close_gaps(&self, source: &str, range: ByteRange) -> Result<u64, CatalogError> {
+        publish::close_gaps(&mut *self.writer().await?, source, range).await
+    }
+
     async fn delivery(&self, tenant: &TenantId) -> Result<Vec<Delivery>, CatalogError> {
         let mut transaction = self.begin_read().await?;
         read::delivery(&mut transaction, tenant).await
@@ -221,6 +225,13 @@ impl Catalog for SqliteCatalog {
 
     async fn dismiss(&self, agent: AgentId) -> Result<u64, CatalogError> {
         publish::dismiss(&mut *self.writer().await?, agent).await
+    }
+
+    async fn abandon(&self, partition: &LogPartition, now_micros: i64) -> Result<bool, CatalogError> {
+        let mut transaction = self.begin().await?;
+        let was_known = lease::abandon(&mut transaction, partition, now_micros).await?;
+        transaction.commit().await.map_err(unknown)?;
+        Ok(was_known)
     }
 
     async fn tombstone(&self, path: &str, now_micros: i64) -> Result<(), CatalogError> {

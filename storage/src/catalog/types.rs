@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use weir_proto::model::{AgentId, ByteRange, FileId, LayoutId, RangeSet, SourceId, TenantId};
+use weir_proto::model::{AgentId, ByteRange, Counted, FileId, LayoutId, RangeSet, SourceId, TenantId};
 
 use super::CatalogError;
 
@@ -20,6 +21,19 @@ pub struct LogPartition {
 impl fmt::Display for LogPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+impl FromStr for LogPartition {
+    type Err = CatalogError;
+
+    /// As it is displayed: `weir.logs/0`.
+    fn from_str(text: &str) -> Result<Self, CatalogError> {
+        let parts = text.rsplit_once('/').and_then(|(topic, number)| Some((topic, number.parse().ok()?)));
+        match parts {
+            Some((topic, partition)) if !topic.is_empty() => Ok(Self { topic: topic.to_owned(), partition }),
+            _ => Err(CatalogError::Invalid(format!("{text:?} is no partition, such as weir.logs/0"))),
+        }
     }
 }
 
@@ -109,6 +123,8 @@ pub struct Progress {
     pub generation: u64,
     /// What is stored of each source.
     pub covered: BTreeMap<SourceId, RangeSet>,
+    /// How far the senders of its sources had counted their events.
+    pub counted: BTreeMap<SourceId, Counted>,
     /// Its lanes as of what is stored, by agent.
     pub lanes: Vec<LaneState>,
 }
@@ -198,6 +214,38 @@ pub struct SourceCover {
     pub resource: Vec<(String, String)>,
     /// When its last batch was read by the agent, microseconds.
     pub last_observed_micros: i64,
+    /// What came of it. Adds to what is held.
+    pub tally: Tally,
+}
+
+/// What came of a source: in a commit what it adds, in a [`Delivery`] all of
+/// it. All is unknown of what was stored by builds that did not keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Who sent it last.
+    pub agent: Option<AgentId>,
+    /// When the last of it was appended to the event log, microseconds.
+    pub appended_micros: Option<i64>,
+    /// The latest time of its events, microseconds.
+    pub event_micros: Option<i64>,
+    /// Events stored.
+    pub events: u64,
+    /// Events that came again and were dropped.
+    pub duplicates: u64,
+    /// How far its sender had counted its events.
+    pub counted: Option<Counted>,
+}
+
+impl Tally {
+    /// Adds what came later.
+    pub fn add(&mut self, later: &Self) {
+        self.agent = later.agent.or(self.agent);
+        self.appended_micros = later.appended_micros.or(self.appended_micros);
+        self.event_micros = later.event_micros.max(self.event_micros);
+        self.events += later.events;
+        self.duplicates += later.duplicates;
+        self.counted = later.counted;
+    }
 }
 
 /// A loss: which stream, which range, how many, why.
@@ -210,21 +258,47 @@ pub struct Gap {
     pub source: String,
     /// Bytes of the source, or offsets of the partition.
     pub range: ByteRange,
-    /// Events lost, where known; else 0.
-    pub count: u64,
+    /// Events lost; none where nobody can know.
+    pub count: Option<u64>,
     /// One of `weir_proto::model::drop_reason`.
     pub reason: String,
     /// When it was noticed, microseconds.
     pub noticed_micros: i64,
 }
 
+/// Bytes of a source that were told as missing, and came after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Which source.
+    pub source: SourceId,
+    /// From the first of them to the last.
+    pub range: ByteRange,
+    /// Events among them.
+    pub events: u64,
+}
+
 /// How far a source is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The source and its ranges.
+    /// The source, its ranges, and all that came of it.
     pub cover: SourceCover,
     /// When its last commit was, microseconds.
     pub committed_micros: i64,
+    /// What is missing of it.
+    pub losses: Losses,
+}
+
+/// A sum over gaps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// How many gaps.
+    pub gaps: u64,
+    /// How many of them hold events that nobody can count.
+    pub uncounted: u64,
+    /// Events lost, in the others.
+    pub events: u64,
+    /// Events that an operator had left out; no gap above is meant.
+    pub left_out: u64,
 }
 
 /// One flush.
@@ -236,8 +310,10 @@ pub struct Commit {
     pub advances: Vec<Advance>,
     /// Every source touched, once.
     pub covered: Vec<SourceCover>,
-    /// Losses noticed.
+    /// Losses noticed. What holds no event is none.
     pub gaps: Vec<Gap>,
+    /// What was missing before, and is not any more.
+    pub filled: Vec<Filled>,
     /// Line layouts that the files' rows name, as JSON. Also in the footers.
     pub layouts: BTreeMap<LayoutId, String>,
     /// Lanes whose state changed, each once; others keep theirs. Only of

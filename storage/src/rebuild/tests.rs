@@ -6,7 +6,7 @@ use weir_proto::schema::Table;
 
 use super::*;
 use crate::catalog::{
-    Advance, Anchor, Commit, Gap, LaneState, LaneStatus, Lease, SourceCover, SqliteCatalog, TimeRange,
+    Advance, Anchor, Commit, Gap, LaneState, LaneStatus, Lease, SourceCover, SqliteCatalog, Tally, TimeRange,
 };
 use crate::file::{FlushPart, Footer, LogSpan, PartitionRanges, WriteOptions, write};
 use crate::object::{LocalStore, path_of};
@@ -110,12 +110,13 @@ impl Site {
             ranges,
             resource: vec![("log.file.path".to_owned(), "/a.log".to_owned())],
             last_observed_micros: 5,
+            tally: Tally::default(),
         };
         let gap = Gap {
             tenant: TenantId::default(),
             source: source().to_string(),
             range: ByteRange::new(1, 2),
-            count: 3,
+            count: Some(3),
             reason: "hole".to_owned(),
             noticed_micros: 4,
         };
@@ -132,6 +133,7 @@ impl Site {
             advances: vec![advance],
             covered: vec![cover],
             gaps: vec![gap],
+            filled: Vec::new(),
             layouts: [(LayoutId(from as i64), "{}".to_owned())].into(),
             lanes: vec![lane],
             now_micros: 8,

@@ -71,6 +71,21 @@ pub(crate) fn recreate_topic(brokers: &str, topic: &str, partitions: i32) {
     });
 }
 
+/// Deletes everything that a partition holds now, as retention does. Answers
+/// with the offset that it begins with then.
+pub(crate) fn delete_records(brokers: &str, topic: &str, partition: i32) -> u64 {
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("a consumer");
+    let (_, end) = consumer.fetch_watermarks(topic, partition, PATIENCE).expect("the broker answers");
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Offset(end)).expect("an offset");
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().expect("an administrator");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(admin.delete_records(&list, &AdminOptions::new())).expect("they are deleted");
+    u64::try_from(end).expect("an offset")
+}
+
 /// The names of all topics.
 pub(crate) fn topics(brokers: &str) -> Vec<String> {
     let consumer: BaseConsumer =

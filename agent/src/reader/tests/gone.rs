@@ -447,7 +447,10 @@ fn a_file_dropped_for_room_while_the_agent_lives_is_told_once() {
     bed.settle();
     // What had been read of it is sent all the same.
     let lines = bed.texts("a.log").len() + bed.texts("b.log").len();
-    let dropped: u64 = Ingested::drops(&bed.log).iter().map(|drop| drop.range.len()).sum();
+    let drops = Ingested::drops(&bed.log);
+    let counted: u64 = drops.iter().map(|drop| drop.count).sum();
+    assert_eq!(lines as u64 + counted, 2 * 91, "{drops:?}");
+    let dropped: u64 = drops.iter().map(|drop| drop.range.len()).sum();
     assert_eq!(lines as u64 * 100 + dropped, 2 * 9100 - dropped % 100, "{lines} {dropped}");
     bed.settle();
     assert_eq!(bed.reader().files.iter().count(), 0);

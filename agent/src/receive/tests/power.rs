@@ -131,6 +131,7 @@ impl Life {
             min_severity: None,
             covered: weir_proto::model::ByteRange::new(0, 0),
             drops: Vec::new(),
+            counted: None,
         };
         let numbering = Numbering { tenant: TenantId::default(), agent: lanes.agent(), source };
         let (queue, arrivals) = spool::queue();
@@ -140,6 +141,7 @@ impl Life {
             partition: spool.clone(),
             numbering: Arc::new(numbering.clone()),
             next: ends.end,
+            counted: Counted::from(spool::numbers(ends.end.0).start),
             arrivals,
             backlog: backlog.clone(),
             clock: handles.clock.clone(),
@@ -244,7 +246,7 @@ fn content(id: i64) -> Content {
     one.resource_spans[0].scope_spans[0].spans[0].start_time_unix_nano = id as u64 * 1000;
     let decoded: Decoded = otlp::traces(one, id);
     assert_eq!(decoded.accepted, 1);
-    Content::Rows { decoded, redacted: 0 }
+    Content::Rows { decoded, left_out: Vec::new() }
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn door_to(disk: &Arc<Disk>, tasks: &Tasks, trouble: &Trouble) -> Arc<Door> {
             min_severity: None,
             covered: weir_proto::model::ByteRange::new(0, 0),
             drops: Vec::new(),
+            counted: None,
         };
         let agent = weir_proto::model::AgentId::generate();
         let writer = Writer {
@@ -116,6 +117,7 @@ fn door_to(disk: &Arc<Disk>, tasks: &Tasks, trouble: &Trouble) -> Arc<Door> {
             partition: Partition::new(spool_topic(signal), 0),
             numbering: Arc::new(Numbering { tenant: TenantId::default(), agent, source }),
             next: Offset(0),
+            counted: Counted::from(0),
             arrivals,
             backlog: backlog.clone(),
             clock: clock.clone(),

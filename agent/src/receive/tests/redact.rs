@@ -173,6 +173,7 @@ async fn what_is_left_out_is_told_with_the_next_record() {
     assert_eq!(post(&agent, "/api/v2/spans", &[JSON], zipkin(bad)).await.status, StatusCode::ACCEPTED);
     agent.stop(PATIENCE).await.expect("stops");
 
+    assert_eq!(told(&place, Signal::Logs), [("redacted".to_owned(), 3)].into());
     let drops = |signal| {
         let batches = place.log.batches(signal);
         let drops = batches.iter().flat_map(|batch| &batch.sources).flat_map(|source| {

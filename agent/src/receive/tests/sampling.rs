@@ -47,6 +47,7 @@ async fn otlp_and_zipkin_keep_the_same_traces_and_answer_all_with_success() {
     assert_eq!((spools[0].records, spools[0].sampled), ((3 * expected + 1) as u64, sampled));
     agent.stop(PATIENCE).await.expect("stops");
     assert_eq!(place.log.numbers(Signal::Spans).len(), 3 * expected + 1);
+    assert_eq!(told(&place, Signal::Spans), [("sampled".to_owned(), sampled)].into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::DecodeError;
-use crate::model::{AgentId, ByteRange, Drop, Source, SourceId, TenantId, flags};
+use crate::model::{AgentId, ByteRange, Counted, Drop, Source, SourceId, TenantId, flags};
 use crate::wire::{BatchHeader, Codec, header_name};
 
 const GOLDEN: &[u8] = include_bytes!("golden-v1.bin");
@@ -25,6 +25,7 @@ fn source(covered: ByteRange) -> Source {
         min_severity: None,
         covered,
         drops: vec![Drop { range: ByteRange::new(6, 9), count: 1, reason: "line_too_long".into() }],
+        counted: None,
     }
 }
 
@@ -84,6 +85,24 @@ fn golden_bytes_with_a_minimum_severity_are_still_written_and_read() {
         std::fs::write(path, &encoded.payload).unwrap();
     }
     let golden = include_bytes!("golden-v1-min-severity.bin");
+    let batch = LineBatch::decode(&encoded.headers, golden).expect("golden bytes decode");
+    assert_eq!(batch.sources, sources);
+    assert_eq!(encoded.payload, golden.as_slice(), "the writer no longer writes version 1");
+}
+
+#[test]
+fn golden_bytes_with_counts_are_still_written_and_read() {
+    let counted = Counted { from: 5, to: 12, events: 3 };
+    let sources = [
+        Source { counted: Some(counted), ..source(ByteRange::new(12, 24)) },
+        Source { id: SourceId::from_u128(2), ..source(ByteRange::new(0, 12)) },
+    ];
+    let encoded = LineBatchBuilder::new().finish(&header(Codec::None), &sources);
+    if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/wire/batch/golden-v1-counted.bin");
+        std::fs::write(path, &encoded.payload).unwrap();
+    }
+    let golden = include_bytes!("golden-v1-counted.bin");
     let batch = LineBatch::decode(&encoded.headers, golden).expect("golden bytes decode");
     assert_eq!(batch.sources, sources);
     assert_eq!(encoded.payload, golden.as_slice(), "the writer no longer writes version 1");

@@ -31,6 +31,12 @@ pub fn split(tables: &[(Table, RecordBatch)], bytes: usize) -> Vec<Vec<(Table, R
     pieces
 }
 
+/// How many of the rows are events.
+pub fn events(tables: &[(Table, RecordBatch)]) -> u64 {
+    let events = tables.iter().filter(|(table, _)| table.holds_events());
+    events.map(|(_, rows)| rows.num_rows() as u64).sum()
+}
+
 /// Halves rows until each part fits.
 fn parts(rows: &RecordBatch, bytes: usize) -> Vec<(RecordBatch, usize)> {
     let mut fitting = Vec::new();

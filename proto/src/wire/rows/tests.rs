@@ -42,6 +42,7 @@ fn source(id: u128, record: u64) -> Source {
         min_severity: None,
         covered,
         drops: Vec::new(),
+        counted: None,
     }
 }
 

@@ -93,3 +93,28 @@ pub(super) async fn a_dismissed_lane_is_forgotten(store: &impl Store) {
     assert_eq!(in_snapshot(&*catalog).await, [live, other], "what lives stays, and so do others");
     assert_eq!(catalog.dismiss(AgentId::from_u128(1)).await.expect("dismiss"), 0);
 }
+
+pub(super) async fn a_partition_that_is_gone_is_forgotten(store: &impl Store) {
+    let (zombie, catalog) = (store.open().await, store.open().await);
+    let gone = take(store, &*zombie, 0, "zombie").await;
+    let mut commit = flush(&gone, None, 5, 1);
+    commit.lanes = vec![lane(&gone, 1, Some(SECOND), LaneStatus::Live)];
+    zombie.publish(&commit).await.expect("publish");
+    let kept = take(store, &*zombie, 1, "zombie").await;
+    let held = catalog.abandon(&partition(0), store.now()).await;
+    assert!(matches!(held, Err(CatalogError::LeaseHeld { .. })), "somebody reads it: {held:?}");
+    store.pass(LASTS).await;
+
+    assert!(catalog.abandon(&partition(0), store.now()).await.expect("abandoned"));
+    let snapshot = catalog.snapshot(&tenant(), "logs", TimeRange::ALL).await.expect("snapshot");
+    assert_eq!((snapshot.lanes, snapshot.next_offsets.len(), snapshot.files.len()), (vec![], 0, 1));
+    let owners = catalog.owners().await.expect("owners");
+    assert_eq!(owners.iter().map(|owner| &owner.lease.partition).collect::<Vec<_>>(), [&partition(1)]);
+    assert!(!catalog.abandon(&partition(0), store.now()).await.expect("again"), "nothing is known of it");
+    // Who wakes up is refused, and what was covered is not forgotten.
+    let refused = zombie.publish(&flush(&gone, Some(5), 6, 2)).await;
+    assert!(matches!(refused, Err(CatalogError::Fenced { .. })), "{refused:?}");
+    let progress = catalog.progress(&partition(0)).await.expect("progress");
+    assert_eq!((progress.next_offset, progress.covered.len()), (None, 1));
+    zombie.publish(&flush(&kept, None, 1, 3)).await.expect("another one is as it was");
+}

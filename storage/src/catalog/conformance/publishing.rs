@@ -108,18 +108,18 @@ pub(super) async fn gaps_and_layouts_are_kept(store: &impl Store) {
         noticed_micros,
     };
     let mut commit = flush(&lease, None, 1, 1);
-    commit.gaps = vec![gap(9, 1), gap(8, 2)];
+    commit.gaps = vec![gap(9, Some(1)), gap(8, Some(2)), gap(10, None), gap(10, Some(0))];
     commit.layouts = BTreeMap::from([(LayoutId(-1), "[\"a\"]".to_owned())]);
     catalog.publish(&commit).await.expect("publish");
     let mut commit = flush(&lease, Some(1), 2, 2);
-    commit.gaps = vec![gap(8, 3)];
+    commit.gaps = vec![gap(8, Some(3))];
     commit.layouts =
         BTreeMap::from([(LayoutId(-1), "[\"a\"]".to_owned()), (LayoutId(i64::MAX), "[\"b\"]".to_owned())]);
     catalog.publish(&commit).await.expect("publish");
 
     let counts: Vec<_> = catalog.gaps(&tenant()).await.expect("gaps").iter().map(|gap| gap.count).collect();
-    assert_eq!(counts, [2, 3, 1], "oldest first");
-    assert_eq!(catalog.gaps(&tenant()).await.expect("gaps")[0], gap(8, 2));
+    assert_eq!(counts, [Some(2), Some(3), Some(1), None], "oldest first; no events are no loss");
+    assert_eq!(catalog.gaps(&tenant()).await.expect("gaps")[0], gap(8, Some(2)));
     assert_eq!(catalog.layouts().await.expect("layouts"), commit.layouts);
     let other = TenantId::new("other").expect("a tenant");
     assert_eq!(catalog.gaps(&other).await.expect("gaps"), []);

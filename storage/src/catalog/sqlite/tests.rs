@@ -9,7 +9,7 @@ use weir_proto::model::{AgentId, ByteRange, LayoutId, RangeSet, SourceId, Tenant
 
 use super::*;
 use crate::catalog::conformance::{Store, suite};
-use crate::catalog::{Advance, FileEntry, LaneState, LaneStatus, SourceCover};
+use crate::catalog::{Advance, FileEntry, LaneState, LaneStatus, SourceCover, Tally};
 
 struct File {
     directory: TempDir,
@@ -79,6 +79,7 @@ async fn flush(catalog: &dyn Catalog, from: Option<u64>, to: u64) -> Commit {
             ranges: RangeSet::from_iter([ByteRange::new(0, to)]),
             resource: Vec::new(),
             last_observed_micros: 0,
+            tally: Tally::default(),
         }],
         layouts: BTreeMap::from([(LayoutId(1), "[]".to_owned())]),
         lanes: vec![LaneState {
@@ -182,7 +183,7 @@ async fn a_file_of_the_first_build_gets_what_was_added_since() {
     let catalog = SqliteCatalog::open(&store.path()).await.unwrap();
     catalog.publish(&flush(&catalog, None, 5).await).await.unwrap();
     catalog.close().await;
-    store.tamper(&["DROP TABLE lanes", "DROP TABLE members"]).await;
+    store.tamper(&["DROP TABLE lanes", "DROP TABLE members", "DROP TABLE tallies"]).await;
     let early = SqliteCatalog::open_read_only(&store.path()).await;
     assert!(matches!(early, Err(CatalogError::Older("lanes"))), "{early:?}");
 
@@ -190,11 +191,14 @@ async fn a_file_of_the_first_build_gets_what_was_added_since() {
     let reader = SqliteCatalog::open_read_only(&store.path()).await.unwrap();
     assert_eq!(reader.progress(&partition()).await.unwrap().next_offset, Some(5));
     catalog.announce("a", "http://a", 0, Duration::from_secs(1)).await.unwrap();
+    // Of what it had stored, what is known now was not kept.
+    let delivery = reader.delivery(&TenantId::default()).await.unwrap();
+    assert_eq!((delivery.len(), &delivery[0].cover.tally), (1, &Tally::default()));
 }
 
 #[tokio::test]
 async fn a_publication_that_fails_half_way_leaves_nothing() {
-    for step in ["files", "sources", "covered", "lanes", "layouts"] {
+    for step in ["files", "sources", "covered", "tallies", "lanes", "layouts"] {
         let store = File::new();
         let catalog = store.open().await;
         let commit = flush(&*catalog, None, 5).await;

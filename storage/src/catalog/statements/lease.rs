@@ -9,6 +9,9 @@ use crate::catalog::{CatalogError, Lease, LogPartition, Member, Owner, failed, s
 /// How long a member that no lease names is remembered after its time.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
+/// Who has a partition while it is given up: no ingester's name.
+const ABANDONING: &str = "weir dismiss";
+
 /// Takes or renews. `now_micros` is of the clock that judges leases.
 pub(super) async fn take(
     connection: &mut Connection,
@@ -44,6 +47,25 @@ pub(super) async fn take(
         owner,
         remaining: Duration::from_micros(remaining),
     })
+}
+
+/// Forgets how far a partition is stored, and its lanes, unless somebody has it.
+/// True when it was known.
+pub(super) async fn abandon(
+    connection: &mut Connection,
+    partition: &LogPartition,
+    now_micros: i64,
+) -> Result<bool, CatalogError> {
+    // The next epoch: whoever had it and wakes up is refused.
+    let lease = take(connection, partition, ABANDONING, now_micros, Duration::ZERO).await?;
+    release(connection, &lease).await?;
+    let mut forgotten = 0;
+    for statement in [sql::LANES_FORGET, sql::OFFSET_FORGET] {
+        let forget = sqlx::query(statement).bind(&partition.topic).bind(i64::from(partition.partition));
+        let done = forget.execute(&mut *connection).await.map_err(failed("forget the partition"))?;
+        forgotten += done.rows_affected();
+    }
+    Ok(forgotten > 0)
 }
 
 pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Result<(), CatalogError> {

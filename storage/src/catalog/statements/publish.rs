@@ -3,15 +3,15 @@
 //! begins the transaction and commits it.
 
 use sqlx::AssertSqlSafe;
-use weir_proto::model::{AgentId, ByteRange, TenantId, drop_reason};
+use weir_proto::model::{AgentId, ByteRange, Counted, TenantId, drop_reason};
 use weir_runtime::planted;
 
 use super::{Arguments, Connection, DIALECT, Database};
 use crate::catalog::row::{self, to_column};
 use crate::catalog::sql::{self, ManyRows, ROWS_PER_STATEMENT};
 use crate::catalog::{
-    Advance, CatalogError, Commit, FileEntry, Gap, LaneState, LaneStatus, LogPartition, SourceCover, failed,
-    reach,
+    Advance, CatalogError, Commit, FileEntry, Filled, Gap, LaneState, LaneStatus, LogPartition, SourceCover,
+    failed, reach,
 };
 
 /// Locks and compares, then writes: a row that was compared cannot change
@@ -37,7 +37,10 @@ pub(super) async fn publish(connection: &mut Connection, commit: &Commit) -> Res
         insert_file(connection, file, id).await?;
     }
     replace_covered(connection, &commit.covered, commit.now_micros).await?;
+    upsert_tallies(connection, &commit.covered).await?;
     insert_gaps(connection, &commit.gaps).await?;
+    // After both: what is covered now was perhaps noticed by the same commit.
+    close_holes(connection, &commit.filled).await?;
     upsert_lanes(connection, &commit.lanes).await?;
     // Last, for two commits may bring the same layout, and the second then
     // waits for the first to end.
@@ -106,7 +109,7 @@ pub(super) async fn restart(
         tenant: TenantId::default(),
         source: partition.to_string(),
         range: ByteRange::new(*next, *next),
-        count: 0,
+        count: None,
         reason: drop_reason::LOG_REPLACED.to_owned(),
         noticed_micros: now_micros,
     };
@@ -277,8 +280,69 @@ async fn replace_covered(
     Ok(())
 }
 
+async fn upsert_tallies(connection: &mut Connection, covered: &[SourceCover]) -> Result<(), CatalogError> {
+    for covers in covered.chunks(ROWS_PER_STATEMENT) {
+        let mut upsert = many(&sql::TALLIES_UPSERT, covers.len());
+        for SourceCover { partition, source, tally, .. } in covers {
+            let counted = |of: fn(Counted) -> u64| {
+                tally.counted.map(|counted| to_column("a count of events", of(counted))).transpose()
+            };
+            upsert = upsert
+                .bind(&partition.topic)
+                .bind(i64::from(partition.partition))
+                .bind(source.to_string())
+                .bind(tally.agent.map(|agent| agent.to_string()))
+                .bind(tally.appended_micros)
+                .bind(tally.event_micros)
+                .bind(to_column("event count", tally.events)?)
+                .bind(to_column("duplicate count", tally.duplicates)?)
+                .bind(counted(|counted| counted.from)?)
+                .bind(counted(|counted| counted.to)?)
+                .bind(counted(|counted| counted.events)?);
+        }
+        upsert.execute(&mut *connection).await.map_err(failed("upsert tallies"))?;
+    }
+    Ok(())
+}
+
+/// Takes what came after all out of the holes that were told.
+async fn close_holes(connection: &mut Connection, filled: &[Filled]) -> Result<(), CatalogError> {
+    for Filled { source, range, events } in filled {
+        let source = source.to_string();
+        for statement in [sql::HOLE_FILLED, sql::HOLE_SHRINKS] {
+            sqlx::query(statement)
+                .bind(&source)
+                .bind(drop_reason::HOLE)
+                .bind(to_column("range start", range.start)?)
+                .bind(to_column("range end", range.end)?)
+                .bind(to_column("event count", *events)?)
+                .execute(&mut *connection)
+                .await
+                .map_err(failed("shrink holes"))?;
+        }
+        let covered = sqlx::query(sql::HOLES_COVERED).bind(&source).bind(drop_reason::HOLE);
+        covered.execute(&mut *connection).await.map_err(failed("close holes"))?;
+    }
+    Ok(())
+}
+
+/// Forgets gaps whose events are there after all.
+pub(super) async fn close_gaps(
+    connection: &mut Connection,
+    source: &str,
+    range: ByteRange,
+) -> Result<u64, CatalogError> {
+    let delete = sqlx::query(sql::GAPS_WITHIN)
+        .bind(source)
+        .bind(to_column("range start", range.start)?)
+        .bind(to_column("range end", range.end)?);
+    let closed = delete.execute(connection).await.map_err(failed("close gaps"))?;
+    Ok(closed.rows_affected())
+}
+
 async fn insert_gaps(connection: &mut Connection, gaps: &[Gap]) -> Result<(), CatalogError> {
-    for gaps in gaps.chunks(ROWS_PER_STATEMENT) {
+    let losses: Vec<_> = gaps.iter().filter(|gap| gap.count != Some(0)).collect();
+    for gaps in losses.chunks(ROWS_PER_STATEMENT) {
         let mut insert = many(&sql::GAPS_INSERT, gaps.len());
         for gap in gaps {
             insert = insert
@@ -286,7 +350,7 @@ async fn insert_gaps(connection: &mut Connection, gaps: &[Gap]) -> Result<(), Ca
                 .bind(&gap.source)
                 .bind(to_column("range start", gap.range.start)?)
                 .bind(to_column("range end", gap.range.end)?)
-                .bind(to_column("event count", gap.count)?)
+                .bind(to_column("event count", gap.count.unwrap_or(row::UNKNOWN))?)
                 .bind(&gap.reason)
                 .bind(gap.noticed_micros);
         }

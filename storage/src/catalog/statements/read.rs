@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use weir_proto::model::{LayoutId, TenantId};
 
 use super::Connection;
-use crate::catalog::row::{self, CoveredRow, FileRow, GapRow, LaneRow, SourceRow};
+use crate::catalog::row::{
+    self, CountedRow, CoveredRow, FileRow, GapRow, LaneRow, LossesRow, SourceRow, TallyRow,
+};
 use crate::catalog::{CatalogError, Delivery, Gap, LogPartition, Progress, Snapshot, TimeRange, failed, sql};
 
 pub(super) async fn progress(
@@ -25,6 +27,12 @@ pub(super) async fn progress(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed("read covered ranges"))?;
+    let counted: Vec<CountedRow> = sqlx::query_as(sql::COUNTED_OF_PARTITION)
+        .bind(&of.topic)
+        .bind(i64::from(of.partition))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("read counts of events"))?;
     let lanes: Vec<LaneRow> = sqlx::query_as(sql::LANES_OF_PARTITION)
         .bind(&of.topic)
         .bind(i64::from(of.partition))
@@ -48,6 +56,9 @@ pub(super) async fn progress(
     for (source, start, end) in covered {
         let range = row::range(&source, start, end)?;
         progress.covered.entry(row::source_id(&source)?).or_default().insert(range);
+    }
+    for (source, from, to, events) in counted {
+        progress.counted.insert(row::source_id(&source)?, row::counted(from, to, events)?);
     }
     progress.lanes = lanes.into_iter().map(row::lane).collect::<Result<_, _>>()?;
     Ok(progress)
@@ -110,7 +121,17 @@ pub(super) async fn delivery(
         .fetch_all(&mut *connection)
         .await
         .map_err(failed("read covered ranges"))?;
-    row::deliveries(tenant, sources, covered)
+    let tallies: Vec<TallyRow> = sqlx::query_as(sql::TALLIES_OF_TENANT)
+        .bind(tenant.as_str())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("read tallies"))?;
+    let losses: Vec<LossesRow> = sqlx::query_as(sql::LOSSES_OF_TENANT)
+        .bind(tenant.as_str())
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(failed("sum gaps"))?;
+    row::deliveries(tenant, sources, covered, tallies, losses)
 }
 
 pub(super) async fn layouts(connection: &mut Connection) -> Result<BTreeMap<LayoutId, String>, CatalogError> {
