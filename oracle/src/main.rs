@@ -34,6 +34,7 @@ mod query;
 mod report;
 mod run;
 mod scenario;
+mod series;
 mod stranger;
 mod subset;
 mod total;
