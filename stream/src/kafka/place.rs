@@ -72,11 +72,18 @@ impl Place {
         self.release(client)?;
         let mut offset = RdOffset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
         if planted::is("auto-offset-store") {
-            offset = RdOffset::Stored;
+            offset = self.stored(client)?.unwrap_or(offset);
         }
         client.incremental_assign(&self.list(offset)?)?;
         (self.is_fetched, self.next) = (true, Some(from));
         Ok(())
+    }
+
+    /// Where the group says that it stands.
+    fn stored(&self, client: &Client) -> Result<Option<RdOffset>, RdError> {
+        let told = client.committed_offsets(self.list(RdOffset::Invalid)?, Duration::from_secs(2))?;
+        let offset = told.elements().first().map(|of_partition| of_partition.offset());
+        Ok(offset.filter(|offset| matches!(offset, RdOffset::Offset(_))))
     }
 
     /// Fetches no more, and gives free what was read ahead. Blocks for a
