@@ -4,6 +4,7 @@
 mod bench;
 mod oracle;
 mod place;
+mod power;
 mod test;
 
 use std::process::ExitCode;
@@ -20,7 +21,9 @@ cargo xtask oracle --scenario NAME [--seed S] [--faults N] [--json] [--total FIL
 cargo xtask oracle --planted NAME|all [--seeds S,S,...] [--json]
                                           plant bugs in it, and see whether the oracle finds them
 cargo xtask oracle --ci                   every scenario and every planted bug once, briefly
-cargo xtask oracle --list                 what can happen to it";
+cargo xtask oracle --list                 what can happen to it
+cargo xtask power [--cuts N] [--seed S]   power cuts on a simulated disk: 100,000 under the event log, a fifth of
+                                          that under the spool and under the checkpoint";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["reference"] => reference(),
         ["bench", rest @ ..] => bench::run(rest),
         ["oracle", rest @ ..] => oracle::run(rest),
+        ["power", rest @ ..] => power::run(rest),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -64,6 +64,14 @@ impl Reader {
         }
         // At first without waiting: an empty partition is read at once.
         let mut read = self.read(from, Duration::ZERO).await;
+        // What is stored already may go, also where an earlier process kept it: by a
+        // setting, or because it died. Not before it is certain that this is the log
+        // that it was stored from.
+        if read.is_ok()
+            && let Err(error) = self.shared.log.trim(&self.partition, from).await
+        {
+            tracing::warn!(partition = %self.partition, error = error_chain(&error), "the event log keeps what is stored");
+        }
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         let mut lookout = Lookout::default();
         loop {
