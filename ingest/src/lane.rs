@@ -154,9 +154,16 @@ impl Listener {
         }
     }
 
-    /// True once the log was read up to where it ended.
+    /// True once the log was read up to where it ended, unless it was halted
+    /// since.
     pub(crate) fn has_caught_up(&self) -> bool {
         self.caught_up_micros.is_some()
+    }
+
+    /// What comes next is not read for now: there may be lanes of which nobody
+    /// has heard.
+    pub(crate) fn halted(&mut self) {
+        self.caught_up_micros = None;
     }
 
     /// A message came. One that follows the log's former end came after we were

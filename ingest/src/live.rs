@@ -136,6 +136,15 @@ impl Live {
         }
     }
 
+    /// What comes next in the partition is not read until somebody does
+    /// something about it: answers say so.
+    pub(crate) fn halted(&self, term: &Term) {
+        let mut state = self.lock();
+        let Some(held) = state.held(term) else { return };
+        held.halted();
+        self.tell(&state);
+    }
+
     /// True while the partition has a lane that an operator may dismiss.
     pub(crate) fn has_retired(&self, term: &Term) -> bool {
         self.lock().held(term).is_some_and(|held| held.lanes_stored().has_retired())

@@ -112,10 +112,13 @@ impl Reader {
                 Ended::Lost => self.drop_rows(&term),
                 Ended::Unplanned => self.hand_over(&term).await,
                 // What was accepted before is still ours to store.
-                Ended::Replaced => tokio::select! {
-                    () = self.lost(&term) => self.drop_rows(&term),
-                    () = self.planned(false) => self.hand_over(&term).await,
-                },
+                Ended::Replaced => {
+                    self.shared.live.halted(&term);
+                    tokio::select! {
+                        () = self.lost(&term) => self.drop_rows(&term),
+                        () = self.planned(false) => self.hand_over(&term).await,
+                    }
+                }
             }
         }
     }

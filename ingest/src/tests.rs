@@ -215,6 +215,40 @@ async fn a_message_of_a_newer_version_is_waited_for() {
     assert_eq!((site.gaps().await, site.stored().await), (vec![], vec!["a".to_owned(), "x".to_owned()]));
 }
 
+/// Which partitions of the lines were read to their end.
+async fn caught_up(site: &Site, ingest: &crate::Ingest) -> Vec<u32> {
+    let pinned = ingest.live().pin(&TenantId::default(), &[]).await.unwrap();
+    let ranges = pinned.ranges.iter().filter(|range| range.partition.topic == site.topic.as_str());
+    ranges.filter(|range| range.is_caught_up).map(|range| range.partition.partition).collect()
+}
+
+#[tokio::test]
+async fn a_partition_that_is_not_read_on_says_so_even_if_no_lane_is_known() {
+    let site = Site::new(3).await;
+    let ingest = site.start().await;
+    until("all is read", async || caught_up(&site, &ingest).await == [0, 1, 2]).await;
+    let mut newer = message(1, 0, &["b"]);
+    newer.headers.iter_mut().for_each(|(key, value)| {
+        if key == "weir-schema" {
+            *value = bytes::Bytes::from_static(b"2");
+        }
+    });
+    site.append(0, newer).await;
+    // A message that cannot be kept aside: a file stands where it should go.
+    std::fs::remove_dir_all(site.dead_letters("")).unwrap();
+    std::fs::write(site.dead_letters(""), "in the way").unwrap();
+    let mut damaged = message(2, 0, &["b"]);
+    damaged.payload = bytes::Bytes::from_static(b"\0not a batch");
+    site.append(1, damaged).await;
+    until("both wait", async || caught_up(&site, &ingest).await == [2]).await;
+    assert!(ingest.health().check().is_err());
+    // It goes on by itself.
+    std::fs::remove_file(site.dead_letters("")).unwrap();
+    std::fs::create_dir(site.dead_letters("")).unwrap();
+    until("it is read", async || caught_up(&site, &ingest).await == [1, 2]).await;
+    ingest.stop(Duration::from_secs(30)).await;
+}
+
 #[tokio::test]
 async fn offsets_that_the_log_lost_are_named() {
     let site = Site::new(1).await;

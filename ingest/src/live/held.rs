@@ -93,6 +93,11 @@ impl Held {
         }
     }
 
+    /// What comes next is not read for now.
+    pub(super) fn halted(&mut self) {
+        self.listener.halted();
+    }
+
     /// The catalog has these lanes, and no others: what else was stored as
     /// retired was dismissed.
     pub(super) fn forget_dismissed(&mut self, kept: &BTreeSet<AgentId>) {

@@ -127,6 +127,7 @@ impl Reader {
                     read = ahead;
                 }
                 Err(unsupported) => {
+                    self.shared.live.halted(term);
                     self.wrong(&error_chain(&unsupported), tracing::Level::ERROR);
                     tokio::time::sleep(UPGRADE_WAIT).await;
                     from = Offset(unsupported.offset);
@@ -166,7 +167,7 @@ impl Reader {
                     if planted::is("skip-dead-letter") {
                         continue;
                     }
-                    self.put_away(&message, &error).await;
+                    self.put_away(term, &message, &error).await;
                     let now_micros = self.shared.handles.clock.now_micros();
                     let lost = Accepted::undecodable(&self.partition, &message, now_micros);
                     self.shared.live.append(term, vec![lost]);
@@ -177,7 +178,7 @@ impl Reader {
 
     /// Puts a message among the dead letters. While they are out of reach the
     /// partition waits; what can never be kept is named and given up.
-    async fn put_away(&self, message: &StoredRecord, error: &DecodeError) {
+    async fn put_away(&self, term: &Term, message: &StoredRecord, error: &DecodeError) {
         let (partition, offset) = (&self.partition, message.offset.0);
         let mut backoff = Backoff::new(BACKOFF.0, BACKOFF.1);
         self.shared.metrics.undecodable.inc();
@@ -192,6 +193,7 @@ impl Reader {
                 }
                 Err(failure) if failure.is_retryable() => {
                     self.shared.metrics.dead_letter_failures.inc();
+                    self.shared.live.halted(term);
                     let why = format!("undecodable message at offset {offset}: {}", error_chain(&failure));
                     self.wrong(&why, tracing::Level::ERROR);
                     backoff.wait().await;

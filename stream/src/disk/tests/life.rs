@@ -5,7 +5,9 @@ use std::path::Path;
 use tempfile::TempDir;
 use weir_runtime::Handles;
 
-use super::harness::{DIR, NOW, append, open, other_process, partition, place, read_all, record, run, topic};
+use super::harness::{
+    DIR, NOW, append, config, open, open_as, other_process, partition, place, read_all, record, run, topic,
+};
 use crate::disk::files::Files;
 use crate::disk::files::simulated::{Fault, SimulatedFiles, Unsynced};
 use crate::disk::{DiskConfig, DiskLog, OpenError};
@@ -79,6 +81,30 @@ fn appends_that_wait_together_share_a_sync() {
         let others: Vec<_> = others.into_iter().map(|answer| answer.unwrap().0).collect();
         assert_eq!(others, [1, 2, 3, 4, 5, 99]);
         assert_eq!(files.syncs() - before, 2, "one for the first, one for all others");
+    });
+}
+
+#[test]
+fn a_reader_that_keeps_up_takes_nothing_of_the_disk() {
+    let files = SimulatedFiles::new();
+    let tail_bytes = weir_runtime::ByteSize(5_000);
+    let log = open_as(&files, DiskConfig { tail_bytes, ..config() }).unwrap();
+    let reader = log.reader();
+    run(async {
+        let before = files.read_bytes();
+        for n in 0..50 {
+            append(&log, vec![record(n, 300)]).await.unwrap();
+            let read = reader.read(&partition(), Offset(n), NOW).await.unwrap();
+            assert_eq!(read[0].record, record(n, 300));
+        }
+        assert_eq!(files.read_bytes(), before);
+        // Further behind than the tail reaches, it does, and sees the same.
+        for n in 0..50 {
+            let limit = crate::ReadLimit { bytes: 1, ..NOW };
+            let read = reader.read(&partition(), Offset(n), limit).await.unwrap();
+            assert_eq!((read.len(), &read[0].record), (1, &record(n, 300)));
+        }
+        assert!(files.read_bytes() > before);
     });
 }
 
