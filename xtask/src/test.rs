@@ -36,7 +36,7 @@ enum Outcome {
     NotDone(String),
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "format", is_fast: true, run: || run_cargo(&["fmt", "--all", "--check"]) },
     Step {
         name: "clippy",
@@ -48,6 +48,7 @@ const STEPS: [Step; 8] = [
     Step { name: "advisories", is_fast: false, run: deny::advisories },
     Step { name: "one version each", is_fast: true, run: lock::check },
     Step { name: "tests", is_fast: true, run: || run_cargo(&["test", "--workspace"]) },
+    Step { name: "oracle", is_fast: false, run: oracle },
     Step { name: "documentation", is_fast: false, run: documentation },
 ];
 
@@ -84,6 +85,12 @@ pub(crate) fn run(extent: Extent) -> Result<(), String> {
         None => Ok(()),
         Some(name) => Err(format!("\nthe step {name:?} failed, its output is above")),
     }
+}
+
+/// Every scenario and every planted bug once, briefly: what the tests have built is
+/// broken by a seed.
+fn oracle() -> Result<Outcome, String> {
+    crate::oracle::run(&["--ci"]).map(|()| Outcome::Passed)
 }
 
 fn documentation() -> Result<Outcome, String> {
