@@ -17,6 +17,10 @@ impl Scenario for KillIngest {
         "kill -9 of an ingester of two, sometimes of both, at random moments"
     }
 
+    fn brief(&self) -> u64 {
+        8
+    }
+
     fn inject(&self, run: &mut Run) -> Result<()> {
         while run.is_to_go_on() {
             let one = ["ingest-1", "ingest-2"][run.random.random_range(0..2)];

@@ -151,7 +151,7 @@ pub(super) fn consumer(config: &KafkaConfig) -> Result<ClientConfig, KafkaError>
     client.set("fetch.message.max.bytes", config.fetch_bytes.0.to_string());
     if planted::is("auto-offset-store") {
         client.set("enable.auto.commit", "true").set("enable.auto.offset.store", "true");
-        client.set("auto.commit.interval.ms", "500");
+        client.set("auto.commit.interval.ms", "250");
     }
     Ok(client)
 }
