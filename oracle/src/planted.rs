@@ -43,7 +43,7 @@ pub(crate) const ALL: [Planted; 12] = [
     planted("ack-before-fsync", "power-cut", Sign::Lost),
     // Longer between what was handed out and what is stored.
     Planted {
-        settings: &["ingest:WEIR_INGEST_FLUSH_INTERVAL=2s"],
+        settings: &["ingest:WEIR_INGEST_FLUSH_INTERVAL=1s"],
         ..planted("auto-offset-store", "kill-ingest", Sign::Lost)
     },
     // Between the two there is little time: killed just there.
