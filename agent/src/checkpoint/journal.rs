@@ -57,7 +57,7 @@ impl Journal {
         changes: impl Iterator<Item = Changes>,
     ) -> io::Result<Self> {
         let new = path.with_extension("new");
-        let file = files.create(&new)?;
+        let file = files::create_anew(&*files, &new)?;
         let mut bytes = write_line(&*file, 0, BEGINS, head)?;
         bytes += write_lines(&*file, bytes, changes)?;
         failpoint::reach("agent.checkpoint.create.sync.before")?;

@@ -123,6 +123,19 @@ pub fn read(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
+/// A file that no other name means. What has the name is unlinked and not emptied:
+/// on a file system whose names are not kept by a journal, a power cut in the middle
+/// of a rename leaves a file with both names.
+///
+/// # Errors
+/// It cannot be unlinked, or not be created.
+pub fn create_anew(files: &dyn Files, path: &Path) -> io::Result<Box<dyn File>> {
+    match files.remove(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => files.create(path),
+    }
+}
+
 /// Gives a small file a new content, durably: after a crash it has the old one or
 /// the new one, and once this returns the new one. It is written to `<path>.new`
 /// first, with the extension replaced.
@@ -131,7 +144,7 @@ pub fn read(files: &dyn Files, path: &Path) -> io::Result<Option<Vec<u8>>> {
 /// Which of the two it has after a crash is not known.
 pub fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
-    let file = files.create(&new)?;
+    let file = create_anew(files, &new)?;
     write_all(&*file, &mut [IoSlice::new(content)], 0)?;
     file.sync_all()?;
     files.rename(&new, path)?;
