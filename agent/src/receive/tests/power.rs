@@ -218,12 +218,9 @@ impl Life {
                 let places = table.source.values().iter().zip(table.start.values());
                 for ((source, start), id) in places.zip(times.values()) {
                     let number = (batch.sources[*source as usize].id.to_string(), *start);
-                    match rows.insert(number.clone(), *id) {
-                        Some(before) => {
-                            assert_eq!(before, *id, "two rows have the number {number:?}");
-                            self.seen.repeated += 1;
-                        }
-                        None => {}
+                    if let Some(before) = rows.insert(number.clone(), *id) {
+                        assert_eq!(before, *id, "two rows have the number {number:?}");
+                        self.seen.repeated += 1;
                     }
                 }
             }
