@@ -82,7 +82,8 @@ impl Place {
     /// Where the group says that it stands.
     fn stored(&self, client: &Client) -> Result<Option<RdOffset>, RdError> {
         let told = client.committed_offsets(self.list(RdOffset::Invalid)?, Duration::from_secs(2))?;
-        let offset = told.elements().first().map(|of_partition| of_partition.offset());
+        let offset =
+            told.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
         Ok(offset.filter(|offset| matches!(offset, RdOffset::Offset(_))))
     }
 
