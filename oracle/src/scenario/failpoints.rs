@@ -151,3 +151,44 @@ fn plan(points: &[Point], random: &mut SmallRng) -> String {
     };
     chosen.into_iter().map(one).collect::<Vec<_>>().join(";")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn sources(folder: &Path, found: &mut String) {
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        for path in entries.collect::<Vec<PathBuf>>() {
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push_str(&fs::read_to_string(path).expect("text"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_place_is_one_that_somebody_passes() {
+        let mut text = String::new();
+        for folder in ["agent", "ingest", "storage", "stream"] {
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder).join("src");
+            sources(&root, &mut text);
+        }
+        for point in AGENT.iter().chain(&INGEST) {
+            assert!(text.contains(&format!("reach(\"{}\")", point.name)), "{}", point.name);
+        }
+    }
+
+    #[test]
+    fn a_seed_says_what_fails() {
+        let drawn = |seed| plan(&INGEST, &mut SmallRng::seed_from_u64(seed));
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1), drawn(2));
+        assert_eq!(drawn(1).split(';').count(), PLACES);
+    }
+}

@@ -19,6 +19,10 @@ impl Scenario for KillAll {
         "kill -9 of every role at once, in half of all cases with Kafka, in half with Postgres"
     }
 
+    fn brief(&self) -> u64 {
+        2
+    }
+
     fn setup(&self, _options: &Options) -> Setup {
         let needs = Needs { commits: true, rotations: true, resends: true, ..Needs::default() };
         Setup { needs, ..Setup::default() }
