@@ -26,6 +26,7 @@ use anyhow::{Context, Result, bail};
 use rand::Rng;
 use rand::rngs::SmallRng;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::io::Errno;
 
 const SHIM: &str = include_str!("power/shim.c");
 
@@ -135,14 +136,9 @@ impl Power {
                 _ => durable,
             };
             fs::write(&to, content)?;
-            if let Some(was) = was {
-                fs::set_permissions(&to, fs::metadata(was)?.permissions())?;
-            }
+            keep_permissions(was, &to)?;
         }
-        if let Some(was) = was {
-            fs::set_permissions(at, fs::metadata(was)?.permissions())?;
-        }
-        Ok(())
+        keep_permissions(was, at)
     }
 
     /// A directory's durable names, in an order that is the same for the same seed.
@@ -209,19 +205,33 @@ fn entries(dir: &Path) -> Result<Vec<Entry>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let kind = entry.file_type()?;
-        if kind.is_file() || kind.is_dir() {
-            let name = entry.file_name().into_string().ok().context("names that are text")?;
-            entries.push(Entry { key: key_of(&entry.path())?, is_dir: kind.is_dir(), name });
+        if !kind.is_file() && !kind.is_dir() {
+            continue;
         }
+        // A child of who was killed may still be about to end, and tidy up.
+        let key = match key_of(&entry.path()) {
+            Err(Errno::NOENT) => continue,
+            key => key?,
+        };
+        let name = entry.file_name().into_string().ok().context("names that are text")?;
+        entries.push(Entry { key, is_dir: kind.is_dir(), name });
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
 
 /// As the shim writes it.
-fn key_of(path: &Path) -> Result<String> {
+fn key_of(path: &Path) -> Result<String, Errno> {
     let about = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::BTIME)?;
     Ok(format!("{}-{}-{}", about.stx_ino, about.stx_btime.tv_sec, about.stx_btime.tv_nsec))
+}
+
+/// Whoever may read it may do so again.
+fn keep_permissions(was: Option<&PathBuf>, to: &Path) -> Result<()> {
+    if let Some(Ok(metadata)) = was.map(fs::metadata) {
+        fs::set_permissions(to, metadata.permissions())?;
+    }
+    Ok(())
 }
 
 /// What a file holds; nothing where there is none.

@@ -25,7 +25,7 @@ impl Scenario for OwnershipStorm {
     }
 
     fn brief(&self) -> u64 {
-        8
+        6
     }
 
     fn faults(&self) -> u64 {
