@@ -7,6 +7,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError as RdError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as RdOffset, TopicPartitionList};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
@@ -82,8 +83,7 @@ impl Place {
     /// Where the group says that it stands.
     fn stored(&self, client: &Client) -> Result<Option<RdOffset>, RdError> {
         let told = client.committed_offsets(self.list(RdOffset::Invalid)?, Duration::from_secs(2))?;
-        let offset =
-            told.elements().first().map(rdkafka::topic_partition_list::TopicPartitionListElem::offset);
+        let offset = told.elements().first().map(TopicPartitionListElem::offset);
         Ok(offset.filter(|offset| matches!(offset, RdOffset::Offset(_))))
     }
 
