@@ -96,7 +96,7 @@ impl Scenario for Failpoints {
     }
 
     fn brief(&self) -> u64 {
-        8
+        6
     }
 
     fn prepare(&self, run: &mut Run) -> Result<()> {

@@ -28,6 +28,10 @@ impl Scenario for Zombie {
         "SIGSTOP of an ingester until its partitions have moved; it wakes and must be refused"
     }
 
+    fn brief(&self) -> u64 {
+        3
+    }
+
     fn inject(&self, run: &mut Run) -> Result<()> {
         while run.is_to_go_on() {
             let [zombie, other] =
