@@ -210,6 +210,26 @@ fn what_a_failed_sync_left_in_the_cache_is_written_before_it_counts() {
 }
 
 #[test]
+fn the_header_of_a_segment_whose_sync_failed_is_written_again() {
+    let files = SimulatedFiles::new();
+    let log = open(&files).unwrap();
+    run(async {
+        append(&log, vec![record(0, 300)]).await.unwrap();
+        // That of the next segment, before anything is in it.
+        files.fail_next(Fault::SyncError);
+        append(&log, vec![record(1, 300)]).await.unwrap_err();
+        drop(log);
+        let log = open(&files).unwrap();
+        append(&log, vec![record(1, 300)]).await.unwrap();
+        drop(log);
+        files.cut_power(Unsynced::Lost);
+        let content = files.content(&place().segment(1)).unwrap();
+        let header = crate::disk::segment::header(&partition(), 1);
+        assert_eq!(content[..header.len()], header);
+    });
+}
+
+#[test]
 fn a_torn_tail_is_cut_off_once_and_counted() {
     let files = SimulatedFiles::new();
     let torn_tails = |files: &SimulatedFiles| {
