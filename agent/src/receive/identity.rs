@@ -159,6 +159,7 @@ mod tests {
     use std::fs;
 
     use weir_stream::disk::files::SystemFiles;
+    use weir_stream::disk::files::simulated::{Fault, SimulatedFiles, Unsynced};
 
     use super::*;
 
@@ -179,6 +180,21 @@ mod tests {
             assert!(first.lane(signal).partition < 4);
         }
         assert_eq!(second.lane(Signal::Spans).forwarded, 7);
+    }
+
+    #[test]
+    fn lanes_are_durable_before_anything_names_them() {
+        let files = SimulatedFiles::new();
+        files.create_dir(Path::new("/state")).expect("created");
+        files.sync_dir(Path::new("/")).expect("synced");
+        let path = Path::new("/state/lanes.json");
+        let open = || Lanes::open(Arc::new(files.clone()), path, &[(Signal::Spans, 4)]);
+        // The process that drew them ended before they were.
+        files.fail_next(Fault::SyncDirError);
+        open().expect_err("not durable");
+        let lane = open().expect("read").lane(Signal::Spans);
+        files.cut_power(Unsynced::Lost);
+        assert_eq!(open().expect("read").lane(Signal::Spans), lane);
     }
 
     #[test]
