@@ -22,6 +22,7 @@ fn help_starts_with_an_example() {
         &["--help"][..],
         &["all", "--help"],
         &["sql", "--help"],
+        &["delivery", "--help"],
         &["validate", "--help"],
         &["demo", "--help"],
         &["ship", "--help"],

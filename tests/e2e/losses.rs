@@ -100,6 +100,17 @@ fn what_kafka_deleted_before_it_was_read_is_counted_exactly_and_once() {
         "{told}, cut at {cut}"
     );
     assert_eq!(of_reason(&told, "undecodable")["messages"], 1, "{told}");
+    let metrics = ingest.get("/metrics").expect("answered").text();
+    for line in [
+        "weir_ingest_lost_events_total{reason=\"hole\"} 49",
+        "weir_ingest_losses_total{reason=\"log_gap\"} 1",
+    ] {
+        assert!(metrics.contains(line), "no {line} in {metrics}");
+    }
+    let until = metrics.lines().find_map(|line| line.strip_prefix("weir_ingest_complete_until_seconds "));
+    let until: f64 = until.and_then(|text| text.parse().ok()).expect("a time");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    assert!((0.0..60.0).contains(&(now - until)), "complete until {until}, and it is {now}");
     // A restart tells nothing again.
     ingest.kill();
     let _ingest = cluster.start_node("ingest", Role::Ingest);
