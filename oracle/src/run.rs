@@ -373,12 +373,14 @@ fn judged(query: Query, books: &[Book]) -> Result<Findings> {
 /// Events that Weir says are lost, and records that it could not decode.
 fn losses(query: Query) -> Result<(u64, u64)> {
     let (mut losses, mut undecodable) = (0, 0);
-    for row in query.ask("SELECT reason, count FROM weir.gaps")?.rows {
-        // A loss whose events nobody could count is one, at least.
-        let count = row.get(1).and_then(serde_json::Value::as_u64).unwrap_or(0).max(1);
-        match row.first().and_then(serde_json::Value::as_str) {
-            Some("undecodable") => undecodable += count,
-            _ => losses += count,
+    for row in query.ask("SELECT reason, count, messages FROM weir.gaps")?.rows {
+        let number = |column: usize| row.get(column).and_then(serde_json::Value::as_u64);
+        match (row.first().and_then(serde_json::Value::as_str), number(2)) {
+            (Some("undecodable"), messages) => undecodable += messages.unwrap_or(1),
+            // Messages that the log has lost: what they held is told of each source.
+            (_, Some(_)) => {}
+            // A loss whose events nobody could count is one, at least.
+            (_, None) => losses += number(1).unwrap_or(0).max(1),
         }
     }
     Ok((losses, undecodable))
