@@ -6,6 +6,8 @@ use std::fs::{self, DirEntry, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -75,8 +77,17 @@ pub(crate) struct Found {
     pub(crate) directories: Vec<PathBuf>,
     /// What could not be looked at.
     pub(crate) errors: Vec<(PathBuf, io::Error)>,
+    /// A directory changed while it was listed: what is renamed meanwhile may be
+    /// missed under either name, so what was not found may be there.
+    pub(crate) is_unsteady: bool,
     seen: HashSet<(u64, u64)>,
 }
+
+/// So often the directories are walked for one scan.
+const WALKS_MAX: u32 = 3;
+
+/// File systems take the time from a clock that stands still for so long.
+pub(crate) const COARSE: Duration = Duration::from_millis(10);
 
 impl Patterns {
     /// Reads the patterns. Links are followed below `roots`, and below the
@@ -88,9 +99,21 @@ impl Patterns {
         Ok(Self { patterns, excluded: excluded.to_owned(), roots })
     }
 
-    /// Walks the directories.
+    /// Walks the directories: again, where one has just changed or does so
+    /// meanwhile, but not for ever.
     pub(crate) fn walk(&mut self) -> Found {
         self.roots.refresh();
+        for _ in 1..WALKS_MAX {
+            let found = self.walk_once();
+            if !found.is_unsteady {
+                return found;
+            }
+            thread::sleep(COARSE);
+        }
+        self.walk_once()
+    }
+
+    fn walk_once(&self) -> Found {
         let mut found = Found::default();
         for pattern in &self.patterns {
             pattern.walk(Ground { roots: &self.roots, excluded: &self.excluded }, &mut found);
@@ -209,6 +232,8 @@ impl Pattern {
         if directory.starts_with(ground.excluded) {
             return;
         }
+        let before = last_change(directory);
+        let began = SystemTime::now();
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             Err(error) => {
@@ -248,6 +273,8 @@ impl Pattern {
                 Err(error) => found.errors.push((path, error)),
             }
         }
+        let is_old = |at: &SystemTime| began.duration_since(*at).is_ok_and(|age| age > COARSE);
+        found.is_unsteady |= !before.as_ref().is_some_and(is_old) || last_change(directory) != before;
     }
 
     fn descend(
@@ -298,6 +325,11 @@ impl FoundFile {
             rotated_from,
         }
     }
+}
+
+/// When a name in the directory came, went or changed.
+fn last_change(directory: &Path) -> Option<SystemTime> {
+    fs::metadata(directory).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// What stands at `path`; of a link, what it leads to, if that may be read.

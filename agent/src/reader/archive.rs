@@ -21,7 +21,7 @@ use std::time::UNIX_EPOCH;
 use super::Reader;
 use super::scan::{COPYING_MICROS, micros};
 use crate::checkpoint::FileKey;
-use crate::find::FoundFile;
+use crate::find::{COARSE, FoundFile};
 use crate::identity::Identity;
 use crate::inflate::{Inflated, beginning, inflate, stated_length};
 use crate::keep::Draft;
@@ -45,9 +45,6 @@ pub(super) struct Archives {
     /// The copies took so many bytes when there was no room for another.
     full_at: Option<u64>,
 }
-
-/// File systems take the time from a clock that stands still for so long.
-const COARSE_MICROS: i64 = 10_000;
 
 /// Device and inode.
 type Place = (u64, u64);
@@ -85,9 +82,12 @@ impl Archives {
         }
     }
 
-    /// Those that waited and are there no longer.
-    pub(super) fn begin_scan(&mut self, archives: &[FoundFile]) -> Vec<Pending> {
+    /// Those that waited and are there no longer, if that can be told.
+    pub(super) fn begin_scan(&mut self, archives: &[FoundFile], is_unsteady: bool) -> Vec<Pending> {
         self.worked = false;
+        if is_unsteady {
+            return Vec::new();
+        }
         let there: HashSet<_> = archives.iter().map(|found| place(&found.identity)).collect();
         self.pending.extract_if(|place, _| !there.contains(place)).map(|(_, pending)| pending).collect()
     }
@@ -116,7 +116,7 @@ impl Archives {
         let directory = found.path.parent().unwrap_or(Path::new("/"));
         let newer = || {
             let both = modified(metadata).zip(self.settled_before);
-            both.is_none_or(|(at, mark)| at + COARSE_MICROS > mark)
+            both.is_none_or(|(at, mark)| at + micros(COARSE) > mark)
         };
         !self.is_first_scan || !self.known.contains(directory) || newer()
     }
@@ -159,7 +159,7 @@ impl Reader {
     }
 
     fn fit(&mut self, key: FileKey, found: &FoundFile, now: Moment) -> io::Result<Fit> {
-        let archive = self.patterns.open(&found.path)?;
+        let Some(archive) = self.open_archive(found)? else { return Ok(Fit::Later) };
         let Some(tail) = self.files.get_mut(key) else { return Ok(Fit::Other) };
         let head = beginning(&archive)?;
         if !tail.may_begin(&head)? {
@@ -197,6 +197,25 @@ impl Reader {
         Ok(Fit::Own)
     }
 
+    /// Opens an archive. None: it was renamed since the walk, and what stands there
+    /// now, if anything does, is another one. The next walk finds both.
+    fn open_archive(&mut self, found: &FoundFile) -> io::Result<Option<File>> {
+        let archive = match self.patterns.open(&found.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened?),
+        };
+        let is_found = |archive: &File| {
+            archive.metadata().map(|metadata| place(&Identity::of(&metadata)) == place(&found.identity))
+        };
+        match archive {
+            Some(archive) if is_found(&archive)? => Ok(Some(archive)),
+            _ => {
+                self.scan_wished = true;
+                Ok(None)
+            }
+        }
+    }
+
     /// An archive is that of a known file: nobody else shall read it.
     fn note_own(&mut self, found: &FoundFile, archive: &File, now: Moment) -> io::Result<()> {
         if self.files.archive_by_identity(&found.identity).is_none() {
@@ -221,7 +240,6 @@ impl Reader {
         }
         match self.adopt_archive(found, now) {
             Ok(key) => key,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
                 self.trouble("archive", &found.path, &error);
                 None
@@ -230,10 +248,9 @@ impl Reader {
     }
 
     fn adopt_archive(&mut self, found: &FoundFile, now: Moment) -> io::Result<Option<FileKey>> {
-        let archive = self.patterns.open(&found.path)?;
+        let Some(archive) = self.open_archive(found)? else { return Ok(None) };
         let metadata = archive.metadata()?;
-        let identity = Identity::of(&metadata);
-        let at = place(&identity);
+        let at = place(&found.identity);
         let may_be_unread =
             self.archives.pending.contains_key(&at) || self.archives.may_be_unread(found, &metadata);
         let unread = may_be_unread && !self.is_length_of_a_known_file(found, &archive)?;

@@ -74,7 +74,7 @@ impl Reader {
         let mut matched = BTreeSet::new();
         // What is known is placed first: a copy is told by where its original is.
         let sight = Sight::new(&found.files, &found.archives);
-        let vanished = self.archives.begin_scan(&found.archives);
+        let vanished = self.archives.begin_scan(&found.archives, found.is_unsteady);
         self.lose_archives(vanished, now);
         let is_known = |file: &&FoundFile| self.files.by_identity(&file.identity).is_some();
         let (known, mut unknown): (Vec<_>, Vec<_>) = found.files.iter().partition(is_known);
@@ -102,9 +102,14 @@ impl Reader {
         self.scan_wished |= self.archives.end_scan(&found.directories);
         self.keep_deleted(now);
         self.tend_kept(now);
-        self.observe(now);
+        self.observe(now, found.is_unsteady);
         self.look_for_dismissed(now);
-        self.forget(now);
+        if found.is_unsteady {
+            // What was missed may be what the forgotten would have become.
+            self.scan_wished = true;
+        } else {
+            self.forget(now);
+        }
         let parents = self.files.iter().filter_map(|tail| tail.last_path.parent());
         let directories: HashSet<_> = found.directories.iter().map(PathBuf::as_path).chain(parents).collect();
         match &mut self.watch {
@@ -400,8 +405,8 @@ impl Reader {
     }
 
     /// Tells the marks what this scan saw. It began at `now`: all that was
-    /// written before lies below the sizes seen.
-    fn observe(&mut self, now: Moment) {
+    /// written before lies below the sizes seen, if it saw every file.
+    fn observe(&mut self, now: Moment, is_unsteady: bool) {
         let (mut known, mut parked, mut deleted, mut deleted_bytes, mut unread) = (0, 0, 0, 0, 0);
         for tail in self.files.iter_mut() {
             known += 1;
@@ -433,8 +438,9 @@ impl Reader {
                 tail.floor = Some(now.wall);
             }
         }
-        // Archives that wait were not seen yet.
-        if !self.archives.wait() {
+        // Archives that wait were not seen yet, and what was renamed while its
+        // directory was listed may not have been.
+        if !self.archives.wait() && !is_unsteady {
             self.marks.scanned(now.wall);
         }
         self.measured.files.set(known);
