@@ -42,6 +42,8 @@ pub(super) struct Archives {
     compared: HashSet<(FileKey, u64, u64)>,
     /// One was decompressed in this scan; the others wait.
     worked: bool,
+    /// One that this scan's walk has found was renamed before it was looked at.
+    missed: bool,
     /// The copies took so many bytes when there was no room for another.
     full_at: Option<u64>,
 }
@@ -78,13 +80,14 @@ impl Archives {
             pending: HashMap::new(),
             compared: HashSet::new(),
             worked: false,
+            missed: false,
             full_at: None,
         }
     }
 
     /// Those that waited and are there no longer, if that can be told.
     pub(super) fn begin_scan(&mut self, archives: &[FoundFile], is_unsteady: bool) -> Vec<Pending> {
-        self.worked = false;
+        (self.worked, self.missed) = (false, false);
         if is_unsteady {
             return Vec::new();
         }
@@ -95,12 +98,12 @@ impl Archives {
     /// True while an archive waits of which the file at `path` may be the
     /// origin: until then that is not forgotten.
     pub(super) fn await_one_of(&self, path: &Path) -> bool {
-        !self.pending.is_empty() && self.pending.values().any(|held| family(&held.path) == family(path))
+        self.missed || self.pending.values().any(|held| family(&held.path) == family(path))
     }
 
     /// True while there is one of which it is not known what it holds.
     pub(super) fn wait(&self) -> bool {
-        !self.pending.is_empty()
+        self.missed || !self.pending.is_empty()
     }
 
     /// True when there is something to do that waits for its turn only.
@@ -210,7 +213,7 @@ impl Reader {
         match archive {
             Some(archive) if is_found(&archive)? => Ok(Some(archive)),
             _ => {
-                self.scan_wished = true;
+                (self.scan_wished, self.archives.missed) = (true, true);
                 Ok(None)
             }
         }
