@@ -1,7 +1,7 @@
 //! A catalog made again from the objects: from what the files say of themselves,
 //! and from the newest state that was kept among them ([`crate::state`]).
 //!
-//! What the files alone tell: which of them were published ([`published`]), how far
+//! What the files alone tell: which of them were published (`rebuild/published.rs`), how far
 //! each partition is stored, and what is covered of each source. What only a state
 //! tells: losses, lanes, what was stored without a row, tombstones, and of what the
 //! sources are. Of these, whatever came after the newest state is missing. What
