@@ -14,6 +14,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use weir_proto::model::TenantId;
 use weir_proto::schema::Table;
+use weir_runtime::telemetry::error_chain;
 
 use crate::catalog::{Catalog, CatalogError, FileEntry, TimeRange};
 use crate::object::{ObjectEntry, Objects};
@@ -101,15 +102,7 @@ impl fmt::Display for Wrong {
             Self::Another { found } => write!(f, "it says that it is of {found}"),
             Self::Repeated(times) => write!(f, "the catalog names it {times} times"),
             Self::OfNoTable => f.write_str("the catalog names it, and no table that this build knows"),
-            Self::Unreadable(error) => {
-                let mut error: &dyn std::error::Error = error;
-                write!(f, "{error}")?;
-                while let Some(source) = error.source() {
-                    write!(f, ": {source}")?;
-                    error = source;
-                }
-                Ok(())
-            }
+            Self::Unreadable(error) => f.write_str(&error_chain(error)),
         }
     }
 }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use thiserror::Error;
 use weir_proto::model::FileId;
+use weir_runtime::telemetry::error_chain;
 
 use crate::catalog::{Catalog, CatalogError, Dump, FileEntry, LogPartition};
 use crate::file::{self, FileFacts};
@@ -96,7 +97,7 @@ pub async fn rebuild(
                 let flush = facts.footer.part.map_or(id, |part| part.flush);
                 flushes.entry(flush).or_default().add(entry(id, object, &facts), facts.footer);
             }
-            Err(error) => rebuilt.damaged.push((object.path.clone(), chain(&error))),
+            Err(error) => rebuilt.damaged.push((object.path.clone(), error_chain(&error))),
         }
     }
     let (published, unpublished) = published(flushes);
@@ -149,14 +150,4 @@ fn entry(id: FileId, object: &ObjectEntry, facts: &FileFacts) -> FileEntry {
         level: 0,
         created_micros: object.modified_micros,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text.push_str(&format!(": {error}"));
-        next = error.source();
-    }
-    text
 }
