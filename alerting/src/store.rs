@@ -14,6 +14,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row, SqlitePool};
+use weir_runtime::create_durably;
 
 use crate::error::StoreError;
 use crate::evaluate::Instances;
@@ -69,7 +70,7 @@ impl Store {
     pub(crate) async fn open(path: &Path) -> Result<Self, StoreError> {
         if let Some(dir) = path.parent() {
             let failed = |source| StoreError::Directory { path: dir.to_owned(), source };
-            tokio::fs::create_dir_all(dir).await.map_err(failed)?;
+            create_durably(dir).map_err(failed)?;
         }
         let options = SqliteConnectOptions::new()
             .filename(path)

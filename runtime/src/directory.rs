@@ -6,11 +6,15 @@ use std::path::Path;
 
 /// Creates a directory with those above it, and makes the name of each that is
 /// new durable: what is synced in a directory whose own name is not may be gone
-/// after a power cut.
+/// after a power cut. An empty path is the current directory, as it is what
+/// [`Path::parent`] says of a bare file name.
 ///
 /// # Errors
 /// As [`fs::create_dir_all`], and where a directory cannot be synced.
 pub fn create_durably(path: &Path) -> io::Result<()> {
+    if path.as_os_str().is_empty() {
+        return Ok(());
+    }
     let path = std::path::absolute(path)?;
     let there = path.ancestors().position(Path::is_dir).unwrap_or(0);
     fs::create_dir_all(&path)?;
@@ -31,6 +35,7 @@ mod tests {
         create_durably(&path).expect("created");
         fs::write(path.join("file"), "kept").expect("written");
         create_durably(&path).expect("there already");
+        create_durably(Path::new("")).expect("the current directory is there");
         assert_eq!(fs::read_to_string(path.join("file")).expect("read"), "kept");
         assert!(create_durably(&path.join("file")).is_err(), "a file is no directory");
     }

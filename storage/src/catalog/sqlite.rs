@@ -36,6 +36,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool, Transaction};
 use weir_proto::model::{AgentId, ByteRange, LayoutId, TenantId};
+use weir_runtime::create_durably;
 
 use super::sql::Dialect;
 use super::{
@@ -77,7 +78,7 @@ impl SqliteCatalog {
     /// format; it is left as it was.
     pub async fn open(path: &Path) -> Result<Self, CatalogError> {
         if let Some(directory) = path.parent() {
-            tokio::fs::create_dir_all(directory).await.map_err(|error| open_error(path, error))?;
+            create_durably(directory).map_err(|error| open_error(path, error))?;
         }
         let options = options(path)
             .create_if_missing(true)

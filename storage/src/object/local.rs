@@ -25,7 +25,7 @@ use bytes::Bytes;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use weir_proto::model::FileId;
-use weir_runtime::failpoint;
+use weir_runtime::{create_durably, failpoint};
 
 use super::{ObjectEntry, Objects};
 use crate::ObjectError;
@@ -51,7 +51,7 @@ impl LocalStore {
     /// file system.
     pub fn open(root: &Path) -> Result<Self, ObjectError> {
         let failed = |reason: String| ObjectError::Open { root: root.to_owned(), reason };
-        fs::create_dir_all(root.join(INCOMING)).map_err(|error| failed(error.to_string()))?;
+        create_durably(&root.join(INCOMING)).map_err(|error| failed(error.to_string()))?;
         let root_path = root.canonicalize().map_err(|error| failed(error.to_string()))?;
         sync_directory(&root_path)?;
         if let Some(parent) = root_path.parent() {
