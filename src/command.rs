@@ -64,12 +64,9 @@ fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// The configuration of a command that works on what a node keeps.
 #[cfg(any(feature = "ingest", feature = "query"))]
-fn config_of(
-    file: Option<&std::path::Path>,
-    data: Option<&std::path::Path>,
-) -> Result<crate::config::Config> {
-    let mut config = crate::config::Config::read(file)?;
-    if let Some(data) = data {
+fn config_of(stores: &crate::cli::StoresArgs) -> Result<crate::config::Config> {
+    let mut config = crate::config::Config::read(stores.config.as_deref())?;
+    if let Some(data) = &stores.data {
         data.clone_into(&mut config.data);
     }
     config.check()?;
@@ -79,11 +76,8 @@ fn config_of(
 /// The configuration of a command that needs a catalog, which must be there:
 /// opening it would create one.
 #[cfg(any(feature = "ingest", feature = "query"))]
-fn config_with_catalog(
-    file: Option<&std::path::Path>,
-    data: Option<&std::path::Path>,
-) -> Result<crate::config::Config> {
-    let config = config_of(file, data)?;
+fn config_with_catalog(stores: &crate::cli::StoresArgs) -> Result<crate::config::Config> {
+    let config = config_of(stores)?;
     if config.catalog.is_empty() && !config.paths().catalog().exists() {
         anyhow::bail!(
             "there is no catalog at {}: name it with --config or --data",

@@ -16,7 +16,7 @@ pub fn check(args: &CheckArgs) -> Result<ExitCode> {
 
     use crate::role::stores;
 
-    let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
+    let config = super::config_with_catalog(&args.stores)?;
     let depth = if args.rows { Depth::Rows } else { Depth::Sizes };
     let now_micros = Clock::system().now_micros();
     let (found, removed): (Found, Option<u64>) = super::block_on(async {

@@ -38,7 +38,7 @@ mod letters {
     use weir_runtime::Handles;
     use weir_storage::catalog::Catalog;
 
-    use crate::cli::{DeadLetterListArgs, DeadLetterPlace, DeadLetterReplayArgs, DeadLetterShowArgs};
+    use crate::cli::{DeadLetterListArgs, DeadLetterReplayArgs, DeadLetterShowArgs};
     use crate::command::{DONE, block_on, config_with_catalog};
     use crate::config::Config;
     use crate::role::log::Log;
@@ -51,7 +51,7 @@ mod letters {
     const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
     pub(super) fn list(args: &DeadLetterListArgs) -> Result<ExitCode> {
-        let config = config_of(&args.place)?;
+        let config = config_with_catalog(&args.stores)?;
         let mut lost = Lost::default();
         let (letters, unreadable) = block_on(async {
             let catalog = stores::catalog_read_only(&config).await?;
@@ -86,7 +86,7 @@ mod letters {
     }
 
     pub(super) fn show(args: &DeadLetterShowArgs) -> Result<ExitCode> {
-        let config = config_of(&args.place)?;
+        let config = config_with_catalog(&args.stores)?;
         let (letters, _) = block_on(look_through(&config, |letter| letter.id() == *args.id.as_str()))?;
         let Some(letter) = letters.last() else { return Err(unknown(&args.id)) };
         let mut out = std::io::stdout().lock();
@@ -107,7 +107,7 @@ mod letters {
     }
 
     pub(super) fn replay(args: &DeadLetterReplayArgs) -> Result<ExitCode> {
-        let config = config_of(&args.place)?;
+        let config = config_with_catalog(&args.stores)?;
         block_on(async {
             let catalog = stores::catalog(&config).await?;
             let is_meant =
@@ -146,10 +146,6 @@ mod letters {
             writeln!(std::io::stdout(), "{replayed} dead letters replayed, {rest} were already")?;
             end(&unreadable)
         })
-    }
-
-    fn config_of(place: &DeadLetterPlace) -> Result<Config> {
-        config_with_catalog(place.config.as_deref(), place.data.as_deref())
     }
 
     /// The letters that are wanted, by where they came from and oldest first, and

@@ -21,7 +21,7 @@ pub fn dismiss(args: &DismissArgs) -> Result<ExitCode> {
     let what = &args.what;
     if what.contains('/') {
         let partition: LogPartition = what.parse()?;
-        let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
+        let config = super::config_with_catalog(&args.stores)?;
         let was_known = super::block_on(async {
             let catalog = crate::role::stores::catalog(&config).await?;
             Ok(catalog.abandon(&partition, Clock::system().now_micros()).await?)
@@ -35,7 +35,7 @@ pub fn dismiss(args: &DismissArgs) -> Result<ExitCode> {
     let agent: AgentId = what.parse().with_context(|| {
         format!("{what:?} is no agent: take the one in `weir sql \"SELECT * FROM weir.lanes\"`")
     })?;
-    let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
+    let config = super::config_with_catalog(&args.stores)?;
     let dismissed = super::block_on(async {
         let catalog = crate::role::stores::catalog(&config).await?;
         Ok(catalog.dismiss(agent).await?)

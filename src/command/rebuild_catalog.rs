@@ -17,7 +17,7 @@ pub fn rebuild_catalog(args: &RebuildCatalogArgs) -> Result<ExitCode> {
 
     use crate::role::stores;
 
-    let config = super::config_of(args.config.as_deref(), args.data.as_deref())?;
+    let config = super::config_of(&args.stores)?;
     let now_micros = Clock::system().now_micros();
     let rebuilt: Rebuilt = super::block_on(async {
         let objects = stores::objects(&config)?;

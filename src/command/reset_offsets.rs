@@ -21,7 +21,7 @@ pub fn reset_offsets(args: &ResetOffsetsArgs) -> Result<ExitCode> {
 
     use crate::role::stores;
 
-    let config = super::config_with_catalog(args.config.as_deref(), args.data.as_deref())?;
+    let config = super::config_with_catalog(&args.stores)?;
     let wanted = (!args.partitions.is_empty()).then_some(args.partitions.as_slice());
     let offsets = super::block_on(async {
         if args.execute {
