@@ -2,27 +2,35 @@
 //! and it always opens.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use weir_stream::disk::files::simulated::{Fault, SimulatedFiles, Unsynced, asked_for};
+use weir_stream::disk::files::simulated::lives::{CUTS_PER_LIFE, Cuts, Lived, live_all};
+use weir_stream::disk::files::simulated::{Fault, SimulatedFiles};
 
 use super::*;
 
 /// Of the ordinary test.
 const CUTS: u64 = 1_000;
 
-const CUTS_PER_LIFE: u64 = 10;
-
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    cuts: u64,
-    cuts_with_bytes: u64,
-    cuts_with_names: u64,
+    cuts: Cuts,
     written: u64,
     rewritten: u64,
     failed: u64,
     unanswered_kept: u64,
+}
+
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.cuts += other.cuts;
+        self.written += other.written;
+        self.rewritten += other.rewritten;
+        self.failed += other.failed;
+        self.unanswered_kept += other.unanswered_kept;
+    }
 }
 
 /// A checkpoint, and what must be in it.
@@ -56,18 +64,13 @@ impl Life {
     }
 
     fn live(mut self) -> Seen {
-        while self.seen.cuts < CUTS_PER_LIFE {
+        while self.seen.cuts.count < CUTS_PER_LIFE {
             self.files.cut_power_at(self.random.random_range(0..40));
             while !self.files.is_dead() {
                 self.process();
                 self.files.forget_faults();
             }
-            let before = self.files.dropped();
-            self.files.cut_power(Unsynced::Random(self.random.random()));
-            let after = self.files.dropped();
-            self.seen.cuts += 1;
-            self.seen.cuts_with_bytes += u64::from(after.bytes > before.bytes);
-            self.seen.cuts_with_names += u64::from(after.names > before.names);
+            self.seen.cuts.cut(&self.files, self.random.random());
         }
         self.open().expect("nothing stands in the way");
         self.seen
@@ -144,25 +147,12 @@ impl Life {
 
 #[test]
 fn power_cuts_under_a_checkpoint() {
-    let (cuts, first) = asked_for(CUTS);
-    let mut seen = Seen::default();
-    for seed in first..first + cuts.div_ceil(CUTS_PER_LIFE) {
-        let life = std::panic::AssertUnwindSafe(|| Life::new(seed).live());
-        let Ok(of_life) = std::panic::catch_unwind(life) else {
-            panic!("WEIR_POWER_SEED={seed} WEIR_POWER_CUTS={CUTS_PER_LIFE} shows it again");
-        };
-        seen.cuts += of_life.cuts;
-        seen.cuts_with_bytes += of_life.cuts_with_bytes;
-        seen.cuts_with_names += of_life.cuts_with_names;
-        seen.written += of_life.written;
-        seen.rewritten += of_life.rewritten;
-        seen.failed += of_life.failed;
-        seen.unanswered_kept += of_life.unanswered_kept;
-    }
-    println!("seeds from {first}, 0 acknowledged lost: {seen:#?}");
+    let Lived { seen, cuts, seeds } = live_all(CUTS, |seed| Life::new(seed).live());
+    println!("seeds {seeds:?}, 0 acknowledged lost: {seen:#?}");
+    // A run in which nothing was at stake proves nothing.
     if cuts >= CUTS {
         let often =
-            [seen.cuts_with_bytes * 10, seen.cuts_with_names * 20, seen.failed * 4, seen.rewritten * 5];
+            [seen.cuts.with_bytes * 10, seen.cuts.with_names * 20, seen.failed * 4, seen.rewritten * 5];
         assert!(often.iter().all(|often| *often >= cuts), "{seen:?}");
         assert!(seen.unanswered_kept > cuts / 50, "{seen:?}");
     }

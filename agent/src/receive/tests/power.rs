@@ -2,10 +2,10 @@
 //! log at the end, under a number of its own, whatever the disk forgot of the
 //! spool, of the lanes' file and of their directories.
 //!
-//! `cargo xtask power` runs many. `WEIR_POWER_CUTS` says how many,
-//! `WEIR_POWER_SEED` with which life to begin; each life is its seed.
+//! `cargo xtask power` runs many.
 
 use std::collections::BTreeSet;
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use arrow_array::TimestampMicrosecondArray;
@@ -14,13 +14,12 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use weir_proto::schema::span::column::TIMESTAMP;
 use weir_proto::wire::{Decoded, otlp};
-use weir_stream::disk::files::simulated::{Fault, SimulatedFiles, Unsynced, asked_for};
+use weir_stream::disk::files::simulated::lives::{CUTS_PER_LIFE, Cuts, Lived, live_all};
+use weir_stream::disk::files::simulated::{Fault, SimulatedFiles};
 
 use super::*;
 use crate::bell::Stop;
 use crate::receive::spool::{Content, store};
-
-const CUTS_PER_LIFE: u64 = 10;
 
 /// Of the ordinary test.
 const CUTS: u64 = 300;
@@ -31,9 +30,7 @@ const FIRST_MICROS: i64 = 1_767_225_600_000_000;
 /// What was seen, over all lives.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    cuts: u64,
-    cuts_with_bytes: u64,
-    cuts_with_names: u64,
+    cuts: Cuts,
     /// Cuts before anything was taken.
     cuts_at_opening: u64,
     kills: u64,
@@ -43,6 +40,18 @@ struct Seen {
     unanswered_kept: u64,
     /// Rows that the event log got more than once, under the same number.
     repeated: u64,
+}
+
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.cuts += other.cuts;
+        self.cuts_at_opening += other.cuts_at_opening;
+        self.kills += other.kills;
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        self.unanswered_kept += other.unanswered_kept;
+        self.repeated += other.repeated;
+    }
 }
 
 /// An agent's spool of spans through many processes, and the event log that it
@@ -71,7 +80,7 @@ impl Life {
     }
 
     fn live(mut self) -> Seen {
-        while self.seen.cuts < CUTS_PER_LIFE {
+        while self.seen.cuts.count < CUTS_PER_LIFE {
             self.files.cut_power_at(self.random.random_range(0..500));
             while !self.files.is_dead() {
                 let requests = self.random.random_range(0..30);
@@ -79,12 +88,7 @@ impl Life {
                 self.files.forget_faults();
                 self.seen.kills += u64::from(!self.files.is_dead());
             }
-            let before = self.files.dropped();
-            self.files.cut_power(Unsynced::Random(self.random.random()));
-            let after = self.files.dropped();
-            self.seen.cuts += 1;
-            self.seen.cuts_with_bytes += u64::from(after.bytes > before.bytes);
-            self.seen.cuts_with_names += u64::from(after.names > before.names);
+            self.seen.cuts.cut(&self.files, self.random.random());
         }
         self.process(0, true);
         self.check();
@@ -248,42 +252,12 @@ fn content(id: i64) -> Content {
 
 #[test]
 fn power_cuts_under_a_spool() {
-    let (cuts, first) = asked_for(CUTS);
-    let end = first + cuts.div_ceil(CUTS_PER_LIFE);
-    let (next, seen) = (std::sync::atomic::AtomicU64::new(first), Mutex::new(Seen::default()));
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end {
-            return;
-        }
-        let life = std::panic::AssertUnwindSafe(|| Life::new(seed).live());
-        let Ok(of_life) = std::panic::catch_unwind(life) else {
-            panic!("WEIR_POWER_SEED={seed} WEIR_POWER_CUTS={CUTS_PER_LIFE} shows it again");
-        };
-        let mut seen = seen.lock().expect("no life has failed");
-        seen.cuts += of_life.cuts;
-        seen.cuts_with_bytes += of_life.cuts_with_bytes;
-        seen.cuts_with_names += of_life.cuts_with_names;
-        seen.cuts_at_opening += of_life.cuts_at_opening;
-        seen.kills += of_life.kills;
-        seen.answered += of_life.answered;
-        seen.unanswered += of_life.unanswered;
-        seen.unanswered_kept += of_life.unanswered_kept;
-        seen.repeated += of_life.repeated;
-    };
-    std::thread::scope(|scope| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        for worker in workers {
-            worker.join().expect("a life without loss");
-        }
-    });
-    let seen = seen.into_inner().expect("no life has failed");
-    println!("seeds {first} to {}, 0 answered lost: {seen:#?}", end - 1);
+    let Lived { seen, cuts, seeds } = live_all(CUTS, |seed| Life::new(seed).live());
+    println!("seeds {seeds:?}, 0 answered lost: {seen:#?}");
     // A run in which nothing was at stake proves nothing.
-    assert!(seen.cuts >= cuts);
+    assert!(seen.cuts.count >= cuts);
     if cuts >= CUTS {
-        let often = [seen.cuts_with_bytes * 10, seen.cuts_with_names * 40, seen.cuts_at_opening * 20];
+        let often = [seen.cuts.with_bytes * 10, seen.cuts.with_names * 40, seen.cuts_at_opening * 20];
         assert!(often.iter().all(|often| *often >= cuts), "{seen:?}");
         assert!(seen.answered > cuts && seen.repeated > cuts / 10 && seen.unanswered > cuts / 20, "{seen:?}");
     }

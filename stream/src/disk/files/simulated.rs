@@ -8,6 +8,7 @@
 //! For tests only, behind the feature `conformance`; what a test does wrong
 //! panics.
 
+pub mod lives;
 mod world;
 
 use std::collections::BTreeMap;
@@ -60,14 +61,6 @@ pub enum Unsynced {
     Kept,
     /// What this seed chooses.
     Random(u64),
-}
-
-/// How many power cuts a test is asked for, and with which seed to begin:
-/// `WEIR_POWER_CUTS` and `WEIR_POWER_SEED`.
-pub fn asked_for(cuts: u64) -> (u64, u64) {
-    let number =
-        |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect("a number"));
-    (number("WEIR_POWER_CUTS", cuts), number("WEIR_POWER_SEED", 1))
 }
 
 /// What power cuts took.

@@ -2,12 +2,9 @@
 //! goes again and again, while it is written, trimmed, or being opened after the
 //! cut before.
 //!
-//! `cargo xtask power` runs 100,000 of them. `WEIR_POWER_CUTS` says how many,
-//! `WEIR_POWER_SEED` with which life to begin; each life is its seed.
+//! `cargo xtask power` runs 100,000 of them.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::ops::AddAssign;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -15,12 +12,10 @@ use weir_runtime::ByteSize;
 
 use super::harness::{Contents, append, config, open_as, other_process, partition, read_all, record, run};
 use super::life::{boxed, join_all};
-use crate::disk::files::simulated::{Fault, SimulatedFiles, Unsynced, asked_for};
+use crate::disk::files::simulated::lives::{CUTS_PER_LIFE, Cuts, Lived, live_all};
+use crate::disk::files::simulated::{Fault, SimulatedFiles};
 use crate::disk::{DiskConfig, DiskLog, Fsync};
 use crate::{AppendError, Offset, Record, Subscribe};
-
-/// How often the power goes in one life.
-const CUTS_PER_LIFE: u64 = 10;
 
 /// Of the ordinary test.
 const CUTS: u64 = 3_000;
@@ -28,14 +23,9 @@ const CUTS: u64 = 3_000;
 /// What was seen, over all lives.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    cuts: u64,
-    /// Cuts that took bytes that were written and not synced.
-    cuts_with_bytes: u64,
-    /// Cuts that took names, or gave them back.
-    cuts_with_names: u64,
+    cuts: Cuts,
     /// Cuts while a log was being opened.
     cuts_at_opening: u64,
-    dropped_bytes: u64,
     kills: u64,
     poisoned: u64,
     full: u64,
@@ -47,21 +37,16 @@ struct Seen {
     unanswered_lost: u64,
 }
 
-impl Seen {
-    fn add(&mut self, other: &Self) {
-        let Self { cuts, cuts_with_bytes, cuts_with_names, cuts_at_opening, dropped_bytes, .. } = other;
-        self.cuts += cuts;
-        self.cuts_with_bytes += cuts_with_bytes;
-        self.cuts_with_names += cuts_with_names;
-        self.cuts_at_opening += cuts_at_opening;
-        self.dropped_bytes += dropped_bytes;
-        let Self { kills, poisoned, full, trims, acknowledged, read, .. } = other;
-        self.kills += kills;
-        self.poisoned += poisoned;
-        self.full += full;
-        self.trims += trims;
-        self.acknowledged += acknowledged;
-        self.read += read;
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.cuts += other.cuts;
+        self.cuts_at_opening += other.cuts_at_opening;
+        self.kills += other.kills;
+        self.poisoned += other.poisoned;
+        self.full += other.full;
+        self.trims += other.trims;
+        self.acknowledged += other.acknowledged;
+        self.read += other.read;
         self.unanswered_kept += other.unanswered_kept;
         self.unanswered_lost += other.unanswered_lost;
     }
@@ -105,7 +90,7 @@ impl Life {
 
     /// Lives until the power has gone so often, and once more without.
     async fn live(mut self, cuts: u64) -> Seen {
-        while self.seen.cuts < cuts {
+        while self.seen.cuts.count < cuts {
             self.files.cut_power_at(self.random.random_range(0..100));
             while !self.files.is_dead() {
                 self.work().await;
@@ -248,47 +233,20 @@ impl Life {
     }
 
     fn cut_power(&mut self) {
-        let before = self.files.dropped();
-        self.files.cut_power(Unsynced::Random(self.random.random()));
+        self.seen.cuts.cut(&self.files, self.random.random());
         self.files.leave_space(None);
-        let after = self.files.dropped();
-        self.seen.cuts += 1;
-        self.seen.dropped_bytes += after.bytes - before.bytes;
-        self.seen.cuts_with_bytes += u64::from(after.bytes > before.bytes);
-        self.seen.cuts_with_names += u64::from(after.names > before.names);
     }
 }
 
 #[test]
 fn power_cuts() {
-    let (cuts, first) = asked_for(CUTS);
-    let end = first + cuts.div_ceil(CUTS_PER_LIFE);
-    let (next, seen) = (AtomicU64::new(first), Mutex::new(Seen::default()));
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= end {
-            return;
-        }
-        let life = std::panic::AssertUnwindSafe(|| run(Life::new(seed).live(CUTS_PER_LIFE)));
-        match std::panic::catch_unwind(life) {
-            Ok(of_life) => seen.lock().unwrap().add(&of_life),
-            Err(_) => panic!("WEIR_POWER_SEED={seed} WEIR_POWER_CUTS={CUTS_PER_LIFE} shows it again"),
-        }
-    };
-    thread::scope(|scope| {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        for worker in workers {
-            worker.join().expect("a life without loss");
-        }
-    });
-    let seen = seen.into_inner().unwrap();
-    println!("seeds {first} to {}, 0 acknowledged lost: {seen:#?}", end - 1);
+    let Lived { seen, cuts, seeds } = live_all(CUTS, |seed| run(Life::new(seed).live(CUTS_PER_LIFE)));
+    println!("seeds {seeds:?}, 0 acknowledged lost: {seen:#?}");
     // A run in which nothing was at stake proves nothing.
-    assert!(seen.cuts >= cuts);
+    assert!(seen.cuts.count >= cuts);
     for at_least in [
-        seen.cuts_with_bytes * 4,
-        seen.cuts_with_names * 20,
+        seen.cuts.with_bytes * 4,
+        seen.cuts.with_names * 20,
         seen.cuts_at_opening * 20,
         seen.unanswered_lost * 10,
         seen.unanswered_kept * 40,
