@@ -12,35 +12,29 @@
 mod archive;
 mod change;
 mod copies;
+mod follow;
 mod hold;
 mod keep;
 mod pods;
 mod queue;
+mod read;
+mod save;
 mod scan;
 mod unfinished;
 
 #[cfg(test)]
 mod tests;
 
-use archive::Archives;
-pub(crate) use change::Change;
-use hold::{Rest, Resting};
-use keep::Stall;
-use pods::Asking;
-use queue::Queue;
-pub(crate) use queue::Urgency;
 use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{io, iter};
-
-use unfinished::Unfinished;
 
 use tokio::sync::mpsc;
 
 use crate::attribute::Origin;
-use crate::checkpoint::{Changes, Checkpoint, FileKey, Restored};
+use crate::checkpoint::{Checkpoint, FileKey, Restored};
 use crate::descriptor::Descriptors;
 use crate::files::Files;
 use crate::find::Patterns;
@@ -52,10 +46,19 @@ use crate::metric::Measured;
 use crate::redact::{Redaction, Scratch};
 use crate::root::is_refusal;
 use crate::status::ReaderStatus;
-use crate::tail::{Bench, Moment, Step, Tail, Timeouts};
+use crate::tail::{Moment, Tail};
 use crate::tap::Tap;
 use crate::watch::Watch;
 use crate::{Config, StartError};
+
+use archive::Archives;
+pub(crate) use change::Change;
+use hold::Resting;
+use keep::Stall;
+use pods::Asking;
+use queue::Queue;
+pub(crate) use queue::Urgency;
+use unfinished::Unfinished;
 
 /// Compressed bytes of batches that are closed and not acknowledged. Beyond
 /// it, reading pauses.
@@ -373,138 +376,6 @@ impl Reader {
 
     // -- reading ------------------------------------------------------------
 
-    fn read(&mut self, now: Moment) {
-        for _ in 0..BLOCKS_PER_TURN {
-            if !self.has_room() {
-                return;
-            }
-            let Some((key, urgency)) = self.queue.pop() else { return };
-            let Some(tail) = self.files.get_mut(key) else { continue };
-            if tail.queued != Some(urgency) {
-                // It stood in more than one place.
-                continue;
-            }
-            tail.queued = None;
-            match self.at_hand(key, now) {
-                Ok(true) => self.read_block(key, now),
-                Ok(false) => {}
-                Err(error) => self.unreadable(key, &error),
-            }
-        }
-    }
-
-    fn read_block(&mut self, key: FileKey, now: Moment) {
-        self.lane.set_mark(self.marks.value());
-        let Some((tail, mut bench)) = self.workplace(key) else { return };
-        let step = tail.read(&mut bench, now);
-        self.framed(key);
-        match step {
-            Ok(Step::Grew) => self.queue_on(key),
-            Ok(Step::Still) => self.rest(key, now),
-            Ok(Step::Replaced) => self.replaced(key, now),
-            Err(error) => self.unreadable(key, &error),
-        }
-    }
-
-    /// What the reading of a file needs, next to the file.
-    fn workplace(&mut self, key: FileKey) -> Option<(&mut Tail, Bench<'_>)> {
-        let bench = Bench {
-            lane: &mut self.lane,
-            origin: &self.origin,
-            measured: &self.measured,
-            buffer: &mut self.buffer,
-            limiter: &mut self.limiter,
-            redaction: &self.redaction,
-            scratch: &mut self.scratch,
-            tap: &self.tap,
-        };
-        Some((self.files.get_mut(key)?, bench))
-    }
-
-    /// A file was read from: takes note of what follows.
-    fn framed(&mut self, key: FileKey) {
-        let Some(tail) = self.files.get_mut(key) else { return };
-        self.marks.progress(key, tail.settled(), tail.written());
-        if std::mem::take(&mut tail.undurable) {
-            self.dirty.insert(key);
-            self.undurable = true;
-        }
-    }
-
-    /// A file may have something to read.
-    fn queue(&mut self, key: FileKey) {
-        if let Some(urgency) = self.place_in_queue(key) {
-            self.queue.push_back(key, urgency);
-        }
-    }
-
-    /// The same of a file that was just read from.
-    fn queue_on(&mut self, key: FileKey) {
-        let at_once = self.files.get(key).is_some_and(Tail::is_read_at_once);
-        match self.place_in_queue(key) {
-            Some(urgency) if at_once => self.queue.push_front(key, urgency),
-            Some(urgency) => self.queue.push_back(key, urgency),
-            None => {}
-        }
-    }
-
-    /// With what urgency, unless it stands there with it already.
-    fn place_in_queue(&mut self, key: FileKey) -> Option<Urgency> {
-        let tail = self.files.get_mut(key)?;
-        let urgency = tail.urgency();
-        let is_readable = tail.is_within_reach() && !tail.is_waiting();
-        if !is_readable || tail.queued.is_some_and(|held| held <= urgency) {
-            return None;
-        }
-        tail.queued = Some(urgency);
-        self.unfinished.remove(key);
-        self.resting.remove(key);
-        Some(urgency)
-    }
-
-    /// The file is read to its end.
-    fn rest(&mut self, key: FileKey, now: Moment) {
-        let timeouts = self.timeouts();
-        let Some(tail) = self.files.get(key) else { return };
-        let due = tail.cut_due(timeouts);
-        if let Some(due) = due {
-            self.unfinished.insert(key, due);
-        }
-        let rest = match (due, tail.matched) {
-            (None, true) => Rest::Read,
-            (None, false) => Rest::Left,
-            (Some(_), true) => Rest::Unfinished,
-            (Some(_), false) => return,
-        };
-        if tail.is_open() {
-            self.resting.insert(key, rest, now.steady);
-        }
-    }
-
-    /// The kernel says that a file changed.
-    fn changed(&mut self, path: &Path, now: Moment) {
-        match self.files.by_path(path) {
-            Some(key) => self.grown(key, now),
-            None => self.scan_wished |= self.patterns.matches(path),
-        }
-    }
-
-    /// A file that was at rest may have grown; that it was not replaced in
-    /// place is looked at first.
-    fn grown(&mut self, key: FileKey, now: Moment) {
-        let Some(tail) = self.files.get_mut(key) else { return };
-        // One that is excluded is looked at by the scans, however often it is written to.
-        if tail.queued.is_some() || tail.ended || tail.is_excluded() {
-            return;
-        }
-        match tail.verify() {
-            Ok(true) => self.queue(key),
-            // A scan would not see it if the size is what it was.
-            Ok(false) => self.replaced(key, now),
-            Err(error) => self.unreadable(key, &error),
-        }
-    }
-
     fn unreadable(&mut self, key: FileKey, error: &io::Error) {
         let Some(tail) = self.files.get(key) else { return };
         let path = tail.last_path.clone();
@@ -528,132 +399,9 @@ impl Reader {
 
     // -- cuts ---------------------------------------------------------------
 
-    fn timeouts(&self) -> Timeouts {
-        Timeouts { line: self.config.line_timeout.0, event: self.config.multiline_timeout.0 }
-    }
-
-    fn cut(&mut self, now: Moment) {
-        let timeouts = self.timeouts();
-        for key in self.unfinished.due(now.steady) {
-            if !self.has_room() {
-                return;
-            }
-            self.unfinished.remove(key);
-            match self.at_hand(key, now) {
-                Ok(true) => self.cut_file(key, now, timeouts),
-                // What is held of a file that is gone is sent when that is known.
-                Ok(false) => {}
-                Err(error) => self.unreadable(key, &error),
-            }
-        }
-    }
-
-    fn cut_file(&mut self, key: FileKey, now: Moment, timeouts: Timeouts) {
-        self.lane.set_mark(self.marks.value());
-        let Some((tail, mut bench)) = self.workplace(key) else { return };
-        let step = tail.read(&mut bench, now);
-        let cut = match step {
-            Ok(Step::Still) => tail.cut(&mut bench, now, timeouts).map(|()| Step::Still),
-            other => other,
-        };
-        self.framed(key);
-        match cut {
-            Ok(Step::Grew) => self.queue_on(key),
-            Ok(Step::Still) => self.rest(key, now),
-            Ok(Step::Replaced) => self.replaced(key, now),
-            Err(error) => self.unreadable(key, &error),
-        }
-    }
-
     // -- batches ------------------------------------------------------------
 
-    fn close_batches(&mut self, now: Moment) {
-        if !self.lane.closed().is_empty() {
-            self.last_batch = now.steady;
-            self.batch_since = None;
-        }
-        let delay = self.config.batch_delay.0;
-        if !self.lane.is_empty() && now.steady >= *self.batch_since.get_or_insert(now.steady) + delay {
-            self.lane.set_mark(self.marks.value());
-            self.lane.close();
-            (self.last_batch, self.batch_since) = (now.steady, None);
-        }
-        if self.is_idle() && now.steady >= self.last_batch + MARK_INTERVAL {
-            self.lane.set_mark(self.marks.value());
-            self.lane.close_as(false);
-            self.last_batch = now.steady;
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.lane.is_empty() && self.is_acknowledged()
-    }
-
-    /// Gives the closed batches away, once what they depend on is durable.
-    fn hand_on(&mut self, now: Moment) -> VecDeque<Closed> {
-        let waits = self.lane.closed().is_empty() || (self.undurable && !self.save(now));
-        if waits {
-            return VecDeque::new();
-        }
-        let batches = self.lane.take_closed();
-        for closed in &batches {
-            self.in_flight_bytes += closed.settles.bytes;
-            self.in_flight.push_back(closed.settles.clone());
-            self.measured.batches.inc();
-            self.measured.batch_bytes.inc_by(closed.settles.bytes as u64);
-        }
-        batches
-    }
-
     // -- checkpoint ---------------------------------------------------------
-
-    /// Makes the checkpoint durable as things stand. False: it could not be
-    /// written, and is tried again in a while.
-    fn save(&mut self, now: Moment) -> bool {
-        if self.retry_save.is_some_and(|at| now.steady < at) {
-            return false;
-        }
-        self.last_save = now.steady;
-        match self.write() {
-            Ok(()) => {
-                self.dirty.clear();
-                self.forgotten.clear();
-                (self.undurable, self.discovered) = (false, false);
-                self.retry_save = None;
-                self.problem = None;
-                true
-            }
-            Err(error) => {
-                self.measured.failed("checkpoint");
-                if self.problem.is_none() {
-                    tracing::error!(%error, "the checkpoint cannot be written; nothing is sent until it can");
-                }
-                self.problem = Some(format!("the checkpoint cannot be written: {error}"));
-                self.retry_save = Some(now.steady + SAVE_INTERVAL);
-                false
-            }
-        }
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let mark = self.mark_acknowledged;
-        let Self { lane, files, checkpoint, dirty, forgotten, .. } = self;
-        let is_rewrite = checkpoint.wants_rewrite();
-        let keys: Vec<_> = if is_rewrite {
-            files.iter().map(|tail| tail.key).collect()
-        } else {
-            dirty.iter().copied().collect()
-        };
-        let mut entry = |key: &FileKey| Some(files.get_mut(*key)?.entry(lane));
-        let lines = keys.chunks(ENTRIES_PER_LINE).map(|keys| {
-            let files = keys.iter().filter_map(&mut entry).collect();
-            Changes { files, ..Changes::default() }
-        });
-        // What is said of all files comes after them.
-        let gone = if is_rewrite { Vec::new() } else { forgotten.clone() };
-        let lines = lines.chain(iter::once(Changes { files: Vec::new(), gone, mark }));
-        if is_rewrite { checkpoint.rewrite(lines) } else { checkpoint.append(lines) }
-    }
 
     // -- waiting ------------------------------------------------------------
 
