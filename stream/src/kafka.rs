@@ -29,6 +29,8 @@ mod consumer;
 mod contact;
 mod delivery;
 mod error;
+#[cfg(any(test, feature = "conformance"))]
+pub mod hints;
 mod inspect;
 mod lag;
 mod log;

@@ -176,6 +176,13 @@ fn a_query_service_of_two_is_killed_and_the_other_answers() {
     running.finish("a_query_service_of_two_is_killed");
 }
 
+/// What comes back after a kill gives the hints that librdkafka must not take. This
+/// program is linked as `weir` is, by the same `build.rs`.
+#[test]
+fn hints_about_new_leaders_are_not_taken() {
+    weir_stream::kafka::hints::are_not_taken();
+}
+
 #[test]
 fn kafka_is_killed_and_paused_and_nothing_is_lost() {
     let running = Running::start("kill-kafka");

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use weir::config::Config;
@@ -70,6 +71,29 @@ fn every_configuration_is_one_and_so_are_its_rules() {
     let all = ["compose", "kubernetes", "systemd"].iter();
     let there = all.filter(|dir| deploy(dir).join("weir.yaml").exists()).count();
     assert_eq!(checked, there);
+}
+
+/// An image is built of what `.dockerignore` lets through: each of Cargo's packages,
+/// and what the build reads besides. No engine runs here; Cargo reads the same.
+#[test]
+fn the_build_of_an_image_is_given_what_it_reads() {
+    let root = deploy("..");
+    let scratch = crate::harness::Scratch::new("image");
+    let ignored = fs::read_to_string(root.join(".dockerignore")).expect("what is let through");
+    let let_through: Vec<_> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for path in &let_through {
+        let copied = scratch.path(path);
+        fs::create_dir_all(copied.parent().expect("a directory")).expect("created");
+        let copy = Command::new("cp").arg("-r").arg(root.join(path)).arg(&copied).status();
+        assert!(copy.expect("cp runs").success(), "{path} is let through and not there");
+    }
+    for path in [".cargo", "build.rs"] {
+        assert!(let_through.contains(&path), "the build reads {path}");
+    }
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"]);
+    let output = cargo.current_dir(scratch.path("")).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -8,3 +8,8 @@ mod injected;
 mod reads;
 mod security;
 mod topics;
+
+#[test]
+fn hints_about_new_leaders_are_not_taken() {
+    super::hints::are_not_taken();
+}
