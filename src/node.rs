@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail};
 use axum::Router;
 use weir_runtime::admin::{self, Check};
 use weir_runtime::server::{Listener, LocalAddress, Server};
-use weir_runtime::{Handles, Metrics, signal};
+use weir_runtime::{Handles, Metrics, create_durably, signal};
 
 use crate::config::Config;
 use crate::role;
@@ -89,7 +89,7 @@ impl Node {
             config.advertise = listener.local_addr().to_string();
         }
         let paths = config.paths();
-        std::fs::create_dir_all(paths.run())
+        create_durably(&paths.run())
             .with_context(|| format!("cannot create the data directory {}", paths.data().display()))?;
 
         let port = handles.child("port");

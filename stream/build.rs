@@ -1,6 +1,5 @@
 //! Puts `src/kafka/leader_hints.c` in the place of a function of librdkafka: it says
 //! which, and why.
-#![expect(clippy::print_stdout, reason = "a build script speaks to Cargo so")]
 
 /// The linker has `__wrap_NAME` called where `NAME` is.
 const LINK_ARG: &str = "-Wl,--wrap=rd_kafka_metadata_update_op";

@@ -111,9 +111,7 @@ impl Keep {
     /// Begins a copy whose reader needs nothing below `from` but the file's
     /// first bytes.
     pub(crate) fn draft(&self, key: FileKey, from: u64) -> io::Result<Draft> {
-        if !self.directory.exists() {
-            create_durably(&self.directory)?;
-        }
+        create_durably(&self.directory)?;
         let path = self.directory.join(format!("{}.new", key.0));
         // It holds the file's bytes as they are, whatever is redacted of them later.
         let mut options = OpenOptions::new();

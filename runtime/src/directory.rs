@@ -1,12 +1,13 @@
 //! Directories that survive a power cut.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Creates a directory with those above it, and makes the name of each that is
-/// new durable: what is synced in a directory whose own name is not may be gone
-/// after a power cut. An empty path is the current directory, as it is what
+/// Creates a directory with those above it, and makes the name of each durable: what
+/// is synced in a directory whose own name is not may be gone after a power cut. Each
+/// is synced also where it exists: whoever created it may have been killed before its
+/// own sync. Blocks for some calls of the file system. An empty path is the current directory, as it is what
 /// [`Path::parent`] says of a bare file name.
 ///
 /// # Errors
@@ -16,12 +17,22 @@ pub fn create_durably(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let path = std::path::absolute(path)?;
-    let there = path.ancestors().position(Path::is_dir).unwrap_or(0);
+    let missing = path.ancestors().position(Path::is_dir).unwrap_or(0);
     fs::create_dir_all(&path)?;
-    for directory in path.ancestors().skip(1).take(there) {
-        File::open(directory)?.sync_all()?;
+    for (depth, directory) in path.ancestors().skip(1).enumerate() {
+        match File::open(directory).and_then(|it| it.sync_all()) {
+            Err(error) if depth >= missing && is_not_ours_to_sync(&error) => {}
+            synced => synced?,
+        }
     }
     Ok(())
+}
+
+/// A directory that was prepared for us may lie in one that we may not read, or
+/// on a file system where there is nothing to sync.
+pub fn is_not_ours_to_sync(error: &io::Error) -> bool {
+    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub mod telemetry;
 pub mod unix;
 
 pub use clock::Clock;
-pub use directory::create_durably;
+pub use directory::{create_durably, is_not_ours_to_sync};
 pub use metrics::Metrics;
 pub use quantity::{ByteSize, HumanDuration, QuantityError};
 pub use shutdown::Shutdown;

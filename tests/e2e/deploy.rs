@@ -87,9 +87,12 @@ fn the_build_of_an_image_is_given_what_it_reads() {
         let copy = Command::new("cp").arg("-r").arg(root.join(path)).arg(&copied).status();
         assert!(copy.expect("cp runs").success(), "{path} is let through and not there");
     }
-    for path in [".cargo", "build.rs"] {
+    for path in [".cargo", "Cargo.lock", "build.rs", "dashboards"] {
         assert!(let_through.contains(&path), "the build reads {path}");
     }
+    let is_kept_out = |line: &&str| !line.is_empty() && !line.starts_with(['#', '!']);
+    let kept_out: Vec<_> = ignored.lines().filter(is_kept_out).collect();
+    assert_eq!(kept_out, ["*", "dashboards/grafana"], "the test knows of no others");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["metadata", "--offline", "--locked", "--no-deps", "--format-version", "1"]);
     let output = cargo.current_dir(scratch.path("")).output().expect("cargo runs");

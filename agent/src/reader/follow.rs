@@ -54,7 +54,7 @@ impl Reader {
 
     /// Looks at an unmatched file through its descriptor. True: where it is
     /// now should be sought.
-    pub(super) fn check_open(&mut self, key: FileKey, now: Moment) -> bool {
+    fn check_open(&mut self, key: FileKey, now: Moment) -> bool {
         let Some(tail) = self.files.get_mut(key) else { return false };
         let metadata = match tail.metadata() {
             None => return !tail.deleted,
@@ -80,7 +80,7 @@ impl Reader {
     }
 
     /// Finds renamed files in the directory where they were last seen.
-    pub(super) fn seek(&mut self, directory: &Path, keys: &[FileKey], now: Moment) {
+    fn seek(&mut self, directory: &Path, keys: &[FileKey], now: Moment) {
         let by_inode: HashMap<u64, FileKey> =
             keys.iter().filter_map(|key| Some((self.files.get(*key)?.identity.inode, *key))).collect();
         let mut missing: BTreeSet<_> = keys.iter().copied().collect();
@@ -111,7 +111,7 @@ impl Reader {
     }
 
     /// A renamed file was found. False: it is another one after all.
-    pub(super) fn found_again(&mut self, key: FileKey, path: &Path, size: u64, now: Moment) -> bool {
+    fn found_again(&mut self, key: FileKey, path: &Path, size: u64, now: Moment) -> bool {
         if self.files.locate(key, path) {
             self.dirty.insert(key);
         }
@@ -129,7 +129,7 @@ impl Reader {
     }
 
     /// Takes note of files that are nowhere. One that is still open is read on.
-    pub(super) fn gone(&mut self, missing: &BTreeSet<FileKey>, now: Moment) {
+    fn gone(&mut self, missing: &BTreeSet<FileKey>, now: Moment) {
         for key in missing {
             let Some((tail, mut bench)) = self.workplace(*key) else { continue };
             if tail.is_open() || tail.gone.is_some() {

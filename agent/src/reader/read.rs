@@ -29,7 +29,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn read_block(&mut self, key: FileKey, now: Moment) {
+    fn read_block(&mut self, key: FileKey, now: Moment) {
         self.lane.set_mark(self.marks.value());
         let Some((tail, mut bench)) = self.workplace(key) else { return };
         let step = tail.read(&mut bench, now);
@@ -75,7 +75,7 @@ impl Reader {
     }
 
     /// The same of a file that was just read from.
-    pub(super) fn queue_on(&mut self, key: FileKey) {
+    fn queue_on(&mut self, key: FileKey) {
         let at_once = self.files.get(key).is_some_and(Tail::is_read_at_once);
         match self.place_in_queue(key) {
             Some(urgency) if at_once => self.queue.push_front(key, urgency),
@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// With what urgency, unless it stands there with it already.
-    pub(super) fn place_in_queue(&mut self, key: FileKey) -> Option<Urgency> {
+    fn place_in_queue(&mut self, key: FileKey) -> Option<Urgency> {
         let tail = self.files.get_mut(key)?;
         let urgency = tail.urgency();
         let is_readable = tail.is_within_reach() && !tail.is_waiting();
@@ -99,7 +99,7 @@ impl Reader {
     }
 
     /// The file is read to its end.
-    pub(super) fn rest(&mut self, key: FileKey, now: Moment) {
+    fn rest(&mut self, key: FileKey, now: Moment) {
         let timeouts = self.timeouts();
         let Some(tail) = self.files.get(key) else { return };
         let due = tail.cut_due(timeouts);
@@ -127,7 +127,7 @@ impl Reader {
 
     /// A file that was at rest may have grown; that it was not replaced in
     /// place is looked at first.
-    pub(super) fn grown(&mut self, key: FileKey, now: Moment) {
+    fn grown(&mut self, key: FileKey, now: Moment) {
         let Some(tail) = self.files.get_mut(key) else { return };
         // One that is excluded is looked at by the scans, however often it is written to.
         if tail.queued.is_some() || tail.ended || tail.is_excluded() {
@@ -157,7 +157,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn cut_file(&mut self, key: FileKey, now: Moment, timeouts: Timeouts) {
+    fn cut_file(&mut self, key: FileKey, now: Moment, timeouts: Timeouts) {
         self.lane.set_mark(self.marks.value());
         let Some((tail, mut bench)) = self.workplace(key) else { return };
         let step = tail.read(&mut bench, now);
@@ -174,7 +174,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn timeouts(&self) -> Timeouts {
+    fn timeouts(&self) -> Timeouts {
         Timeouts { line: self.config.line_timeout.0, event: self.config.multiline_timeout.0 }
     }
 }

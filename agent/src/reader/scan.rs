@@ -1,5 +1,4 @@
-//! Looking for files: what is new, what was renamed, what was replaced, what
-//! is gone.
+//! Looking for files: what is new, what is known, and what was replaced.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;

@@ -53,10 +53,6 @@ impl LocalStore {
         let failed = |reason: String| ObjectError::Open { root: root.to_owned(), reason };
         create_durably(&root.join(INCOMING)).map_err(|error| failed(error.to_string()))?;
         let root_path = root.canonicalize().map_err(|error| failed(error.to_string()))?;
-        sync_directory(&root_path)?;
-        if let Some(parent) = root_path.parent() {
-            sync_directory(parent)?;
-        }
         remove_leftovers(&root_path.join(INCOMING));
         let engine =
             LocalFileSystem::new_with_prefix(&root_path).map_err(|error| failed(error.to_string()))?;

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use weir_runtime::is_not_ours_to_sync;
+
 use super::error::OpenError;
 use super::files::Files;
 use super::retain::Retain;
@@ -117,11 +119,4 @@ pub(super) fn create_dir(files: &dyn Files, dir: &Path, parent: &Path) -> Result
         Err(error) if existed && is_not_ours_to_sync(&error) => Ok(()),
         other => other.map_err(|source| failed("sync", parent, source)),
     }
-}
-
-/// A directory that was prepared for us may lie in one that we may not read, or
-/// on a file system where there is nothing to sync.
-fn is_not_ours_to_sync(error: &io::Error) -> bool {
-    use ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
-    matches!(error.kind(), PermissionDenied | InvalidInput | ReadOnlyFilesystem | Unsupported)
 }

@@ -48,7 +48,7 @@ pub fn are_not_taken() {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.bootstrap_servers()).set("group.id", "test");
     let producer: BaseProducer = config.create().expect("a producer");
-    config.set("debug", "fetch,metadata").set_log_level(RDKafkaLogLevel::Debug);
+    config.set("debug", "fetch,metadata,protocol").set_log_level(RDKafkaLogLevel::Debug);
     let words = Words::default();
     let consumer: BaseConsumer<Words> = config.create_with_context(words.clone()).expect("a consumer");
     let mut place = TopicPartitionList::new();
@@ -61,6 +61,8 @@ pub fn are_not_taken() {
         assert_eq!(next(&consumer), payload.as_bytes());
     }
     assert!(!words.with("NOT_LEADER_FOR_PARTITION").is_empty(), "no fetch went to the wrong broker");
+    // Hints stand in answers from version 16 on.
+    assert!(!words.with("Received FetchResponse (v16").is_empty(), "answers of another version");
     let taken = words.with("METADATAUPDATE");
     assert!(taken.is_empty(), "the linker was not told, see leader_hints.c: {taken:?}");
 }

@@ -14,6 +14,8 @@
  * is missed: the error that brings the hint has librdkafka ask for the topic's
  * metadata anyway, as all clients did before there were hints.
  *
+ * The oracle is linked without: it reads Kafka, too, but not while it kills it.
+ *
  * `hints.rs` tests it, and goes red when librdkafka names it otherwise. To be
  * removed when rdkafka-sys brings a librdkafka in which it is mended.
  */

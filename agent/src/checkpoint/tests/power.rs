@@ -25,11 +25,12 @@ struct Seen {
 
 impl AddAssign for Seen {
     fn add_assign(&mut self, other: Self) {
-        self.cuts += other.cuts;
-        self.written += other.written;
-        self.rewritten += other.rewritten;
-        self.failed += other.failed;
-        self.unanswered_kept += other.unanswered_kept;
+        let Self { cuts, written, rewritten, failed, unanswered_kept } = other;
+        self.cuts += cuts;
+        self.written += written;
+        self.rewritten += rewritten;
+        self.failed += failed;
+        self.unanswered_kept += unanswered_kept;
     }
 }
 

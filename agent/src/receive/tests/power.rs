@@ -44,13 +44,14 @@ struct Seen {
 
 impl AddAssign for Seen {
     fn add_assign(&mut self, other: Self) {
-        self.cuts += other.cuts;
-        self.cuts_at_opening += other.cuts_at_opening;
-        self.kills += other.kills;
-        self.answered += other.answered;
-        self.unanswered += other.unanswered;
-        self.unanswered_kept += other.unanswered_kept;
-        self.repeated += other.repeated;
+        let Self { cuts, cuts_at_opening, kills, answered, unanswered, unanswered_kept, repeated } = other;
+        self.cuts += cuts;
+        self.cuts_at_opening += cuts_at_opening;
+        self.kills += kills;
+        self.answered += answered;
+        self.unanswered += unanswered;
+        self.unanswered_kept += unanswered_kept;
+        self.repeated += repeated;
     }
 }
 

@@ -39,16 +39,28 @@ struct Seen {
 
 impl AddAssign for Seen {
     fn add_assign(&mut self, other: Self) {
-        self.cuts += other.cuts;
-        self.cuts_at_opening += other.cuts_at_opening;
-        self.kills += other.kills;
-        self.poisoned += other.poisoned;
-        self.full += other.full;
-        self.trims += other.trims;
-        self.acknowledged += other.acknowledged;
-        self.read += other.read;
-        self.unanswered_kept += other.unanswered_kept;
-        self.unanswered_lost += other.unanswered_lost;
+        let Self {
+            cuts,
+            cuts_at_opening,
+            kills,
+            poisoned,
+            full,
+            trims,
+            acknowledged,
+            read,
+            unanswered_kept,
+            unanswered_lost,
+        } = other;
+        self.cuts += cuts;
+        self.cuts_at_opening += cuts_at_opening;
+        self.kills += kills;
+        self.poisoned += poisoned;
+        self.full += full;
+        self.trims += trims;
+        self.acknowledged += acknowledged;
+        self.read += read;
+        self.unanswered_kept += unanswered_kept;
+        self.unanswered_lost += unanswered_lost;
     }
 }
 

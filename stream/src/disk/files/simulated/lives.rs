@@ -40,10 +40,11 @@ impl Cuts {
 
 impl AddAssign for Cuts {
     fn add_assign(&mut self, other: Self) {
-        self.count += other.count;
-        self.with_bytes += other.with_bytes;
-        self.with_names += other.with_names;
-        self.bytes += other.bytes;
+        let Self { count, with_bytes, with_names, bytes } = other;
+        self.count += count;
+        self.with_bytes += with_bytes;
+        self.with_names += with_names;
+        self.bytes += bytes;
     }
 }
 
