@@ -10,6 +10,10 @@ import { adjust, flatten, grow } from "/ui/tree.js";
 
 const LOGS_MAX = 1000;
 
+/** A trace of which a line is younger than this may be on its way: it is looked for again. */
+const YOUNG_MS = 60_000;
+const AGAIN_MS = 2000;
+
 export function open(view, _, id) {
   const aborter = new AbortController();
   show(view, h("p", { class: "dim" }, "Reading the trace…"));
@@ -26,7 +30,13 @@ async function load(view, id, signal) {
     if (error.name === "AbortError") return;
     if (error.status !== 404) return show(view, failure(error));
     const logs = await logsOf(id, signal).catch(() => []);
-    show(view, notice("warn", h("b", {}, `No span of trace ${id} is here. `), "It was not sampled, not sent, or is older than what is kept."), logList(logs, "Its logs"));
+    if (signal.aborted) return;
+    const isYoung = logs.some((log) => Date.now() - new Date(log.timestamp).getTime() < YOUNG_MS);
+    const why = isYoung ? "It may be on its way, and is looked for again." : "It was not sampled, not sent, or is older than what is kept.";
+    show(view, notice("warn", h("b", {}, `No span of trace ${id} is here. `), why), logList(logs, "Its logs"));
+    if (!isYoung) return;
+    const timer = setTimeout(() => load(view, id, signal), AGAIN_MS);
+    signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
   }
 }
 

@@ -71,7 +71,7 @@ async function zoom() {
 async function lineToTrace() {
   await page.goto(url);
   await search(`service_name:payment "payment declined"`);
-  // The newest one's trace may still be on its way.
+  // The oldest, whose trace is here (tests/e2e/page.rs waits for it).
   await page.locator(".log-line").last().click();
   await picture("line");
   await page.click(".to-trace");
@@ -182,6 +182,20 @@ async function mistakes() {
   await page.waitForSelector(".notice.warn");
 }
 
+/** The trace of a line of just now may still be on its way. */
+async function early() {
+  await page.goto(url);
+  await search(`service_name:payment "payment declined"`);
+  let asked = 0;
+  const nothingYet = { status: 404, contentType: "application/json", body: '{"error":{"message":"no such trace"}}' };
+  await page.route("**/api/v2/trace/*", (route) => (asked++ === 0 ? route.fulfill(nothingYet) : route.continue()));
+  await page.locator(".log-line").first().click();
+  await page.click(".to-trace");
+  await page.waitForSelector("text=is looked for again");
+  await page.waitForSelector(".span-row");
+  assert(asked > 1, "it was asked for again");
+}
+
 try {
   await logs();
   await keyboard();
@@ -197,6 +211,7 @@ try {
   await looks();
   assert.deepEqual(complaints, []);
   await mistakes();
+  await early();
   console.log(JSON.stringify({ spans, pictures: out }));
 } catch (error) {
   await picture("failed");

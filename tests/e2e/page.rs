@@ -44,6 +44,18 @@ fn every_view_works_in_a_browser_and_no_line_does_harm() {
         let rows = demo.rows("SELECT count(*) FROM logs WHERE service_name = 'hostile'");
         if rows[0][0] == count { Ok(()) } else { Err(format!("{rows:?}")) }
     });
+    eventually("the trace of the first payment that was declined is there", || {
+        let rows = demo.rows(
+            "SELECT trace_id FROM logs WHERE service_name = 'payment' AND body LIKE 'payment declined%' ORDER BY timestamp LIMIT 1",
+        );
+        let id = rows[0][0].as_str().ok_or("no line")?;
+        let (status, spans) = demo.get(&format!("/api/v2/trace/{id}"))?;
+        if spans.as_array().is_some_and(|spans| spans.len() > 3) {
+            Ok(())
+        } else {
+            Err(format!("{status}: {spans}"))
+        }
+    });
     eventually("the graph is there", || {
         let (_, links) = demo.get("/api/v2/dependencies?endTs=4102444800000&lookback=4102444800000")?;
         if links.as_array().is_some_and(|links| links.len() >= 12) { Ok(()) } else { Err(links.to_string()) }
