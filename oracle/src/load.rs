@@ -26,7 +26,7 @@ use crate::worker::Worker;
 pub(crate) use otlp::push_logs;
 
 /// How often an issuer issues.
-const TICK: Duration = Duration::from_millis(25);
+pub(crate) const TICK: Duration = Duration::from_millis(25);
 
 /// Longer than a healthy agent takes for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -51,12 +51,24 @@ pub(crate) struct Plan {
     pub(crate) ships: u32,
     /// The chance that a file is rotated after a tick.
     pub(crate) rotation: f64,
+    /// How long each input waits between what it issues. The rate of files is for
+    /// [`TICK`].
+    pub(crate) tick: Duration,
 }
 
 impl Default for Plan {
     /// Some 2,500 events a second, over every input.
     fn default() -> Self {
-        Self { files: 3, file_rate: 400, containers: 1, otlp: 2, zipkin: 1, ships: 1, rotation: 0.01 }
+        Self {
+            files: 3,
+            file_rate: 400,
+            containers: 1,
+            otlp: 2,
+            zipkin: 1,
+            ships: 1,
+            rotation: 0.01,
+            tick: TICK,
+        }
     }
 }
 
@@ -69,6 +81,7 @@ struct Place {
     binary: PathBuf,
     rotations: Arc<AtomicU64>,
     halves: Halves,
+    tick: Duration,
 }
 
 /// Stack traces whose first half is written, and whose rest is still to come: for
@@ -113,7 +126,8 @@ impl Load {
     ) -> Result<Self> {
         let rotations = Arc::new(AtomicU64::new(0));
         let (input, binary, halves) = (input.to_owned(), binary.to_owned(), halves.clone());
-        let place = Place { seed, input, agent, binary, rotations: rotations.clone(), halves };
+        let place =
+            Place { seed, input, agent, binary, rotations: rotations.clone(), halves, tick: plan.tick };
         let mut workers = Vec::new();
         for n in 0..plan.files {
             workers.push(files::start(&place, ledger, n, plan)?);

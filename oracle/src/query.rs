@@ -13,6 +13,9 @@ use crate::ledger::Table;
 /// Longer than Weir lets a question take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Rows of an answer, some 150 bytes each.
+const ROWS_AT_ONCE: u64 = 20_000;
+
 /// A query service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query(SocketAddr);
@@ -56,12 +59,22 @@ impl Query {
             Table::Lines => ("log_lines", "arrow_cast(line, 'Utf8')"),
             Table::Spans => ("spans", "concat(name, ' ', attributes['pad'])"),
         };
-        let statement = format!(
-            "SELECT source_id, source_start, flags, {text} AS text FROM {table} WHERE service_name = '{service}'"
-        );
-        let body = self.post(&statement, "application/x-ndjson")?;
-        let body = std::str::from_utf8(&body)?;
-        body.lines().map(|line| row(&serde_json::from_str(line)?)).collect()
+        let of_service = format!("FROM {table} WHERE service_name = '{service}'");
+        let count = self.ask(&format!("SELECT count(*) {of_service}"))?;
+        let count = count.rows.first().and_then(|row| row.first()?.as_u64()).context("no count")?;
+        // An answer has a limit.
+        let parts = count / ROWS_AT_ONCE + 1;
+        let mut rows = Vec::new();
+        for part in 0..parts {
+            let statement = format!(
+                "SELECT source_id, source_start, flags, {text} AS text {of_service} AND source_start % {parts} = {part}"
+            );
+            let body = self.post(&statement, "application/x-ndjson")?;
+            for line in std::str::from_utf8(&body)?.lines() {
+                rows.push(row(&serde_json::from_str(line)?)?);
+            }
+        }
+        Ok(rows)
     }
 
     fn post(&self, statement: &str, accept: &str) -> Result<Vec<u8>> {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::{Halves, Place, Plan, Rotating, TICK};
+use super::{Halves, Place, Plan, Rotating};
 use crate::event::{Style, TRACE_LINES};
 use crate::ledger::{Fate, Feed, Ledger, Table};
 use crate::worker::{Stop, Worker};
@@ -31,7 +31,7 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Resul
     let (file, random) = (Rotating::open(place, &service)?, place.random(&service));
     let mut container = Container { file, out, error, random, halves: place.halves.clone() };
     Ok(Worker::start(&service, move |stop| {
-        while !stop.wait(TICK) {
+        while !stop.wait(plan.tick) {
             let count = container.random.random_range(1..8);
             container.output(count);
             if container.random.random_bool(0.2) {

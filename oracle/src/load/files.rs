@@ -16,7 +16,7 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Resul
     let mut random = place.random(&name);
     let mean = (plan.file_rate * TICK.as_millis() as u64 / 1000).max(1);
     Ok(Worker::start(&name, move |stop| {
-        while !stop.wait(TICK) {
+        while !stop.wait(plan.tick) {
             let count = random.random_range(1..=2 * mean);
             lines(&feed, &mut file, &mut random, count, stop);
             if random.random_bool(plan.rotation) {

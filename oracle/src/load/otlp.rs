@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use super::{ANSWER, AWAY, Place, TICK, fate_of};
+use super::{ANSWER, AWAY, Place, fate_of};
 use crate::event::Style;
 use crate::http::{self, Answer, NoAnswer};
 use crate::ledger::{Fate, Feed, Ledger, Table};
@@ -19,9 +19,9 @@ const RECORDS: u64 = 15;
 pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let name = format!("o{n}");
     let feed = ledger.open(&name, &name, Table::Lines, Style::Plain);
-    let agent = place.agent;
+    let (agent, tick) = (place.agent, place.tick);
     Worker::start(&name, move |stop| {
-        while !stop.wait(TICK) {
+        while !stop.wait(tick) {
             if push_logs(agent, &feed, RECORDS, false).0 != Fate::Owed {
                 stop.wait(AWAY);
             }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::{AWAY, Place, TICK};
+use super::{AWAY, Place};
 use crate::event::Style;
 use crate::ledger::{Fate, Feed, Ledger, Table};
 use crate::worker::{Stop, Worker};
@@ -19,7 +19,7 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let feed = ledger.open(&name, &name, Table::Lines, Style::Mixed);
     let (place, mut random) = (place.clone(), place.random(&name));
     Worker::start(&name, move |stop| {
-        while !stop.wait(TICK) {
+        while !stop.wait(place.tick) {
             if !pipe(&place, &feed, &mut random, stop) {
                 stop.wait(AWAY);
             }
@@ -45,7 +45,7 @@ fn pipe(place: &Place, feed: &Feed, random: &mut SmallRng, stop: &Stop) -> bool 
         let text: String = numbers.map(|number| feed.text(number) + "\n").collect();
         // Who has ended takes no more: what it took, it will not say.
         is_written = pipe.write_all(text.as_bytes()).is_ok();
-        if !is_written || stop.wait(TICK) {
+        if !is_written || stop.wait(place.tick) {
             break;
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWER, AWAY, Place, TICK, fate_of};
+use super::{ANSWER, AWAY, Place, fate_of};
 use crate::event::Style;
 use crate::http;
 use crate::ledger::{Fate, Feed, Ledger, Table};
@@ -14,9 +14,9 @@ const SPANS: u64 = 5;
 pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let name = format!("z{n}");
     let feed = ledger.open(&name, &name, Table::Spans, Style::Plain);
-    let agent = place.agent;
+    let (agent, tick) = (place.agent, place.tick);
     Worker::start(&name, move |stop| {
-        while !stop.wait(TICK) {
+        while !stop.wait(tick) {
             let numbers = feed.issue(SPANS);
             let spans: Vec<_> = numbers.clone().map(|number| span(&feed, number)).collect();
             let (body, headers) = (Value::from(spans).to_string(), [("content-type", "application/json")]);

@@ -7,8 +7,11 @@ use anyhow::Result;
 
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
-use crate::load::Plan;
+use crate::load::{Plan, TICK};
 use crate::run::Run;
+
+/// Unless it is asked for otherwise.
+const AWAY_S: u64 = 6 * 60;
 
 pub(super) struct BrokerAway;
 
@@ -29,16 +32,17 @@ impl Scenario for BrokerAway {
         1
     }
 
-    fn setup(&self, _options: &Options) -> Setup {
+    fn setup(&self, options: &Options) -> Setup {
         // What gathers meanwhile must be caught up within the time in which Weir
         // is to be live again: a probe is behind all that its file's lane waits for.
-        let plan = Plan { file_rate: 60, otlp: 1, ..Plan::default() };
+        let tick = TICK * u32::try_from(away_s(options).div_ceil(AWAY_S)).unwrap_or(u32::MAX);
+        let plan = Plan { file_rate: 60, otlp: 1, tick, ..Plan::default() };
         let needs = Needs { rotations: true, ..Needs::default() };
         Setup { plan, needs, ..Setup::default() }
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {
-        let away_s = run.options.away_s.unwrap_or(if run.options.is_brief { 10 } else { 6 * 60 });
+        let away_s = away_s(&run.options);
         while run.is_to_go_on() {
             run.cluster.kafka()?.stop();
             let begun = Instant::now();
@@ -52,4 +56,8 @@ impl Scenario for BrokerAway {
         }
         Ok(())
     }
+}
+
+fn away_s(options: &Options) -> u64 {
+    options.away_s.unwrap_or(if options.is_brief { 10 } else { AWAY_S })
 }
