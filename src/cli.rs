@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 pub use self::agent::{
-    AgentArgs, AgentCommand, DoctorArgs, ExplainArgs, RedactArgs, RunArgs, ShipArgs, TapArgs, TapStage,
-    TopArgs, TopBy, TopSort,
+    AgentArgs, AgentCommand, DoctorArgs, ExplainArgs, RedactArgs, RunArgs, SentArgs, ShipArgs, TapArgs,
+    TapStage, TopArgs, TopBy, TopSort,
 };
 pub use self::ask::{DeliveryArgs, SqlArgs, SqlFormat};
 pub use self::demo::DemoArgs;

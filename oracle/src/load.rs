@@ -26,7 +26,7 @@ use crate::worker::Worker;
 pub(crate) use otlp::push_logs;
 
 /// How often an issuer issues.
-pub(crate) const TICK: Duration = Duration::from_millis(25);
+const TICK: Duration = Duration::from_millis(25);
 
 /// Longer than a healthy agent takes for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     /// The chance that a file is rotated after a tick.
     pub(crate) rotation: f64,
     /// How long each input waits between what it issues. The rate of files is for
-    /// [`TICK`].
+    /// that of the default.
     pub(crate) tick: Duration,
 }
 

@@ -135,18 +135,26 @@ pub enum TopSort {
     Lag,
 }
 
-/// What of standard input is sent where.
+/// What lines from a shell are sent with, and where to.
 #[derive(Debug, Args)]
-pub struct ShipArgs {
-    /// `service.name` of the lines.
-    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
-    pub service: String,
+pub struct SentArgs {
     /// Another attribute of the lines; may be given more than once.
     #[arg(long, value_name = "KEY=VALUE")]
     pub attribute: Vec<String>,
     /// The agent; without it, this host's: 9701, then 9700.
     #[arg(long, env = "WEIR_URL", value_name = "URL")]
     pub url: Option<String>,
+}
+
+/// What of standard input is sent where.
+#[derive(Debug, Args)]
+pub struct ShipArgs {
+    /// `service.name` of the lines.
+    #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
+    pub service: String,
+    /// What they are sent with, and where to.
+    #[command(flatten)]
+    pub sent: SentArgs,
     /// When the input has ended: how long to wait until all is taken.
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     pub wait: String,
@@ -161,12 +169,9 @@ pub struct RunArgs {
     /// `service.name` of the lines; without it, the name of the command.
     #[arg(long, env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     pub service: Option<String>,
-    /// Another attribute of the lines; may be given more than once.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub attribute: Vec<String>,
-    /// The agent; without it, this host's: 9701, then 9700.
-    #[arg(long, env = "WEIR_URL", value_name = "URL")]
-    pub url: Option<String>,
+    /// What they are sent with, and where to.
+    #[command(flatten)]
+    pub sent: SentArgs,
     /// What may wait for the agent, compressed. When it is full, lines are shown,
     /// and not sent.
     #[arg(long, default_value = "16MiB", value_name = "SIZE")]

@@ -42,12 +42,12 @@ type Running = Arc<Mutex<Phase>>;
 pub fn run(args: &RunArgs) -> Result<ExitCode> {
     let wait: HumanDuration = args.wait.parse().context("--wait")?;
     let buffer: ByteSize = args.buffer.parse().context("--buffer")?;
-    let target = Target::new(args.url.as_deref())?;
+    let target = Target::new(args.sent.url.as_deref())?;
     let Some((program, arguments)) = args.command.split_first() else {
         anyhow::bail!("no command: write weir run -- COMMAND");
     };
     let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
-    let mut known = resource(args.service.as_deref().unwrap_or(&name), &args.attribute)?;
+    let mut known = resource(args.service.as_deref().unwrap_or(&name), &args.sent.attribute)?;
     let outbox = Arc::new(Outbox::new(buffer.as_usize()));
 
     // Before there is a command: none of its signals may end this process first.

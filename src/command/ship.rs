@@ -22,8 +22,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Sends standard input until it ends, and waits until all is taken.
 pub fn ship(args: &ShipArgs) -> Result<ExitCode> {
     let wait: HumanDuration = args.wait.parse().context("--wait")?;
-    let target = Target::new(args.url.as_deref())?;
-    let resource = resource(&args.service, &args.attribute)?;
+    let target = Target::new(args.sent.url.as_deref())?;
+    let resource = resource(&args.service, &args.sent.attribute)?;
     let outbox = Arc::new(Outbox::new(OUTBOX_BYTES));
     let stream = Arc::new(Stream::new(resource, &outbox, Full::HoldBack));
     let ends = Ends { stream: Arc::clone(&stream), outbox: Arc::clone(&outbox) };

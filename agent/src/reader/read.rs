@@ -1,5 +1,6 @@
 //! Whose turn it is to be read, and the reading of it.
 
+use std::io;
 use std::path::Path;
 
 use super::hold::Rest;
@@ -33,6 +34,11 @@ impl Reader {
         self.lane.set_mark(self.marks.value());
         let Some((tail, mut bench)) = self.workplace(key) else { return };
         let step = tail.read(&mut bench, now);
+        self.stepped(key, step, now);
+    }
+
+    /// A file was read from, with this outcome.
+    fn stepped(&mut self, key: FileKey, step: io::Result<Step>, now: Moment) {
         self.framed(key);
         match step {
             Ok(Step::Grew) => self.queue_on(key),
@@ -165,13 +171,7 @@ impl Reader {
             Ok(Step::Still) => tail.cut(&mut bench, now, timeouts).map(|()| Step::Still),
             other => other,
         };
-        self.framed(key);
-        match cut {
-            Ok(Step::Grew) => self.queue_on(key),
-            Ok(Step::Still) => self.rest(key, now),
-            Ok(Step::Replaced) => self.replaced(key, now),
-            Err(error) => self.unreadable(key, &error),
-        }
+        self.stepped(key, cut, now);
     }
 
     fn timeouts(&self) -> Timeouts {

@@ -28,10 +28,10 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Resul
     let service = format!("c{n}");
     let out = ledger.open(&format!("c{n}o"), &service, Table::Lines, Style::Mixed);
     let error = ledger.open(&format!("c{n}e"), &service, Table::Lines, Style::Trace);
-    let (file, random) = (Rotating::open(place, &service)?, place.random(&service));
+    let (file, random, tick) = (Rotating::open(place, &service)?, place.random(&service), place.tick);
     let mut container = Container { file, out, error, random, halves: place.halves.clone() };
     Ok(Worker::start(&service, move |stop| {
-        while !stop.wait(plan.tick) {
+        while !stop.wait(tick) {
             let count = container.random.random_range(1..8);
             container.output(count);
             if container.random.random_bool(0.2) {

@@ -13,10 +13,10 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32, plan: Plan) -> Resul
     let name = format!("p{n}");
     let feed = ledger.open(&name, &name, Table::Lines, Style::Mixed);
     let mut file = Rotating::open(place, &name)?;
-    let mut random = place.random(&name);
+    let (mut random, tick) = (place.random(&name), place.tick);
     let mean = (plan.file_rate * TICK.as_millis() as u64 / 1000).max(1);
     Ok(Worker::start(&name, move |stop| {
-        while !stop.wait(plan.tick) {
+        while !stop.wait(tick) {
             let count = random.random_range(1..=2 * mean);
             lines(&feed, &mut file, &mut random, count, stop);
             if random.random_bool(plan.rotation) {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
-use crate::load::{Plan, TICK};
+use crate::load::Plan;
 use crate::run::Run;
 
 /// Unless it is asked for otherwise.
@@ -35,8 +35,9 @@ impl Scenario for BrokerAway {
     fn setup(&self, options: &Options) -> Setup {
         // What gathers meanwhile must be caught up within the time in which Weir
         // is to be live again: a probe is behind all that its file's lane waits for.
-        let tick = TICK * u32::try_from(away_s(options).div_ceil(AWAY_S)).unwrap_or(u32::MAX);
-        let plan = Plan { file_rate: 60, otlp: 1, tick, ..Plan::default() };
+        let load = Plan::default();
+        let tick = load.tick * u32::try_from(away_s(options).div_ceil(AWAY_S)).unwrap_or(u32::MAX);
+        let plan = Plan { file_rate: 60, otlp: 1, tick, ..load };
         let needs = Needs { rotations: true, ..Needs::default() };
         Setup { plan, needs, ..Setup::default() }
     }
