@@ -110,15 +110,9 @@ mod letters {
         let config = config_with_catalog(&args.stores)?;
         block_on(async {
             let catalog = stores::catalog(&config).await?;
-            let handles = Handles::new("dead-letter");
-            let away = |why| {
-                let _ = writeln!(std::io::stderr(), "waiting for the event log: {why}");
-            };
-            let log = Log::open(&config, true, true, &handles, away).await?;
-            let append = log.append.as_deref().context("the event log is not open for writing")?;
             let is_meant =
                 |letter: &Letter| args.all || args.ids.iter().any(|id| letter.id() == *id.as_str());
-            let (letters, unreadable) = gather(&config, Some(&log), is_meant).await?;
+            let (letters, unreadable) = look_through(&config, is_meant).await?;
             for id in &args.ids {
                 if !letters.iter().any(|letter| letter.id() == *id.as_str()) {
                     return Err(unknown(id));
@@ -126,6 +120,12 @@ mod letters {
             }
             let mut lost = Lost::default();
             lost.read(&*catalog, &letters).await?;
+            let handles = Handles::new("dead-letter");
+            let away = |why| {
+                let _ = writeln!(std::io::stderr(), "waiting for the event log: {why}");
+            };
+            let log = Log::open(&config, true, true, &handles, away).await?;
+            let append = log.append.as_deref().context("the event log is not open for writing")?;
             let mut replayed = 0;
             for letter in &letters {
                 // Kept twice, or named though it was sent again already.
@@ -148,27 +148,10 @@ mod letters {
         })
     }
 
-    /// As [`gather`], where nothing is to be sent.
+    /// The letters that are wanted, by where they came from and oldest first, and
+    /// what is none.
     async fn look_through(
         config: &Config,
-        is_wanted: impl Fn(&Letter) -> bool,
-    ) -> Result<(Vec<Letter>, Vec<String>)> {
-        if config.log.kafka.brokers.is_empty() {
-            return gather(config, None, is_wanted).await;
-        }
-        let handles = Handles::new("dead-letter");
-        let log = Log::open(config, false, true, &handles, |_| ()).await?;
-        let gathered = gather(config, Some(&log), is_wanted).await;
-        handles.shutdown.begin();
-        handles.tasks.join(CLOSE_WAIT).await;
-        gathered
-    }
-
-    /// The letters that are wanted, by where they came from and oldest first, and
-    /// what is none: on the log's topic, or in the directory where it has none.
-    async fn gather(
-        config: &Config,
-        log: Option<&Log>,
         is_wanted: impl Fn(&Letter) -> bool,
     ) -> Result<(Vec<Letter>, Vec<String>)> {
         let (mut letters, mut unreadable) = (Vec::new(), Vec::new());
@@ -177,9 +160,16 @@ mod letters {
             Found::Letter(_) => {}
             Found::Unreadable(place, error) => unreadable.push(format!("{place}: {error}")),
         };
-        match log.map(|log| (&log.subscribe, &log.dead_letters)) {
-            Some((Some(log), Some(topic))) => letters_on(&**log, topic, &mut each).await?,
-            _ => letters_in(&config.paths().dead_letters(), &mut each)?,
+        if config.log.kafka.brokers.is_empty() {
+            letters_in(&config.paths().dead_letters(), &mut each)?;
+        } else {
+            let handles = Handles::new("dead-letter");
+            let log = Log::open(config, false, true, &handles, |_| ()).await?;
+            if let (Some(log), Some(topic)) = (&log.subscribe, &log.dead_letters) {
+                letters_on(&**log, topic, &mut each).await?;
+            }
+            handles.shutdown.begin();
+            handles.tasks.join(CLOSE_WAIT).await;
         }
         letters.sort_by_key(|letter| (letter.partition.clone(), letter.offset, letter.kept_micros));
         Ok((letters, unreadable))
