@@ -273,7 +273,9 @@ impl Pattern {
                 Err(error) => found.errors.push((path, error)),
             }
         }
-        let is_old = |at: &SystemTime| began.duration_since(*at).is_ok_and(|age| age > COARSE);
+        // A time far ahead is none of now: the clock was set back, or somebody set it.
+        let is_old =
+            |at: &SystemTime| began.duration_since(*at).unwrap_or_else(|ahead| ahead.duration()) > COARSE;
         found.is_unsteady |= !before.as_ref().is_some_and(is_old) || last_change(directory) != before;
     }
 
@@ -359,6 +361,18 @@ mod tests {
             file.path.strip_prefix(root).expect("below the root").to_string_lossy().into_owned()
         };
         found.files.iter().map(name).collect()
+    }
+
+    /// The clock was set back, or somebody set the time: it would be unsteady for years.
+    #[test]
+    fn a_directory_whose_time_is_ahead_is_steady() {
+        let root = tempfile::tempdir().expect("a directory");
+        fs::write(root.path().join("a.log"), "x").expect("a file");
+        let ahead = SystemTime::now() + Duration::from_secs(3600);
+        File::open(root.path()).and_then(|it| it.set_modified(ahead)).expect("set");
+        let tail = [format!("{}/*.log", root.path().display())];
+        let found = Patterns::new(&tail, &[], &root.path().join("state")).expect("valid").walk();
+        assert_eq!((found.files.len(), found.is_unsteady), (1, false));
     }
 
     #[test]

@@ -68,6 +68,8 @@ impl Keep {
             }
             Err(error) => return Err(error),
         };
+        // Whoever created it may have been killed before its own sync.
+        create_durably(&directory)?;
         for entry in entries {
             let entry = entry?;
             match entry.file_name().to_str().and_then(|name| name.parse().ok()) {
@@ -111,7 +113,9 @@ impl Keep {
     /// Begins a copy whose reader needs nothing below `from` but the file's
     /// first bytes.
     pub(crate) fn draft(&self, key: FileKey, from: u64) -> io::Result<Draft> {
-        create_durably(&self.directory)?;
+        if !self.directory.exists() {
+            create_durably(&self.directory)?;
+        }
         let path = self.directory.join(format!("{}.new", key.0));
         // It holds the file's bytes as they are, whatever is redacted of them later.
         let mut options = OpenOptions::new();
