@@ -73,7 +73,12 @@ impl Reader {
         tail.size = metadata.len();
         if tail.has_unread(tail.size) {
             self.queue(key);
-        } else if tail.queued.is_none() && tail.settled() >= tail.size && now.steady >= tail.grew() + GRACE {
+        } else if tail.queued.is_none()
+            && tail.settled() >= tail.size
+            && now.steady >= tail.grew() + GRACE
+            // If it is deleted, its descriptor is all that a copy can be made from.
+            && !tail.has_unsettled(&self.lane)
+        {
             tail.close();
         }
         !deleted

@@ -257,6 +257,8 @@ impl Reader {
                 self.scan_wished = true;
                 false
             }
+            // Its copy can be made from nothing else.
+            Rest::Left if tail.has_unsettled(&self.lane) => false,
             Rest::Left => {
                 tail.deleted = true;
                 tail.close();

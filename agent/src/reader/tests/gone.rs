@@ -334,6 +334,26 @@ fn a_deleted_file_that_the_log_does_not_take_is_kept_and_its_descriptor_closed()
 }
 
 #[test]
+fn a_renamed_file_stays_within_reach_until_the_log_has_it_all() {
+    let mut bed = Bed::new(&["*.log"]);
+    bed.write("a.log", "one\n");
+    bed.settle();
+    bed.write("a.log", "two\nthree\n");
+    bed.turn(200, true);
+    bed.rename("a.log", "a.log.1");
+    // Longer than a renamed file is looked at that was read to its end.
+    (0..8).for_each(|_| stall(&mut bed));
+    fs::remove_file(bed.path("a.log.1")).expect("deleted");
+    stall(&mut bed);
+    assert_eq!(copies(&mut bed), 1);
+    bed.crash(0);
+    bed.start();
+    bed.settle();
+    assert_eq!(bed.texts("a.log"), ["one", "two", "three"]);
+    assert!(Ingested::drops(&bed.log).is_empty());
+}
+
+#[test]
 fn a_deleted_file_that_the_log_takes_is_not_copied() {
     let mut bed = Bed::new(&["*.log"]);
     bed.write("a.log", "one\n");
