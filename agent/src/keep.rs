@@ -142,7 +142,12 @@ impl Keep {
             return Ok(());
         }
         failpoint::reach("agent.keep.unlink.before")?;
-        fs::remove_file(self.path(key))?;
+        match fs::remove_file(self.path(key)) {
+            // An earlier try did it, and was told that it did not.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
+        failpoint::reach("agent.keep.unlink.after")?;
         self.held.remove(&key);
         Ok(())
     }

@@ -13,6 +13,7 @@ use weir_proto::limit::BATCH_SOURCES_MAX;
 use weir_proto::model::{AgentId, ByteRange, Counted, Drop, Source, SourceId, TenantId, drop_reason};
 use weir_proto::wire::batch::{EncodedBatch, LineBatchBuilder, NewLine};
 use weir_proto::wire::{BatchHeader, Codec};
+use weir_runtime::failpoint;
 
 use crate::checkpoint::FileKey;
 use crate::frame::Frame;
@@ -266,7 +267,9 @@ impl Lane {
             goodbye,
             codec: Codec::Lz4,
         };
+        drop(failpoint::reach("agent.encode.before"));
         let batch = self.builder.finish(&header, &sources);
+        drop(failpoint::reach("agent.encode.after"));
         let settles = Settles { ends, mark: self.mark, bytes: batch.payload.len() };
         self.closed.push_back(Closed { batch, settles });
     }

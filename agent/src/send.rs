@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
-use weir_runtime::{Clock, failpoint};
+use weir_runtime::Clock;
+use weir_runtime::failpoint::{self, Injected};
 use weir_stream::{Append, AppendError, Offset, Partition, Record};
 
 use crate::bell::Bell;
@@ -64,10 +65,10 @@ impl Sender {
                 bytes += next.settles.bytes;
                 records.push(self.record(next));
             }
-            drop(failpoint::reach("agent.append.before"));
             self.delivery.append(&records).await?;
-            drop(failpoint::reach("agent.append.after"));
+            drop(failpoint::reach("agent.acknowledge.before"));
             self.bell.acknowledged(records.len());
+            drop(failpoint::reach("agent.acknowledge.after"));
         }
         Ok(())
     }
@@ -116,8 +117,11 @@ impl Delivery {
 impl Delivery {
     /// Appends once, and says so when no answer comes.
     async fn answered(&self, records: &[Record]) -> Result<Offset, AppendError> {
+        let reason = |failed: Injected| failed.to_string();
+        failpoint::reach("agent.append.before")
+            .map_err(|failed| AppendError::Unavailable { reason: reason(failed) })?;
         let mut append = self.log.append(&self.partition, records.to_vec());
-        match tokio::time::timeout(SILENCE, &mut append).await {
+        let answer = match tokio::time::timeout(SILENCE, &mut append).await {
             Ok(answer) => answer,
             Err(_) => {
                 let text = "the event log does not answer: it may be away, or overloaded";
@@ -126,7 +130,12 @@ impl Delivery {
                 }
                 append.await
             }
-        }
+        };
+        failpoint::reach("agent.append.after").map_err(|failed| AppendError::Unanswered {
+            partition: self.partition.clone(),
+            reason: reason(failed),
+        })?;
+        answer
     }
 }
 

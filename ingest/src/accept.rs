@@ -19,7 +19,8 @@ use weir_proto::model::{
 use weir_proto::schema::Table;
 use weir_proto::wire::message::Message;
 use weir_proto::wire::{BatchHeader, header_name};
-use weir_runtime::{Clock, failpoint};
+use weir_runtime::Clock;
+use weir_runtime::failpoint::{self, Injected};
 use weir_storage::catalog::{Filled, Gap, Tally};
 use weir_stream::{Partition, StoredRecord};
 
@@ -194,7 +195,9 @@ impl Intake {
     }
 
     fn take(&mut self, message: &StoredRecord) -> Result<Accepted, DecodeError> {
-        drop(failpoint::reach("ingest.decode.before"));
+        let failed =
+            |failed: Injected| DecodeError::Malformed { what: "message", reason: failed.to_string() };
+        failpoint::reach("ingest.decode.before").map_err(failed)?;
         let now_micros = self.clock.now_micros();
         let record = &message.record;
         let observed_micros = foreign::observed(record.timestamp_micros, now_micros);
@@ -204,7 +207,7 @@ impl Intake {
             Message::Rows(batch) => self.take_rows(message, &batch, now_micros),
             Message::Foreign(decoded) => self.take_foreign(message, decoded, observed_micros, now_micros)?,
         };
-        drop(failpoint::reach("ingest.decode.after"));
+        failpoint::reach("ingest.decode.after").map_err(failed)?;
         self.metrics.messages.get_or_create(&[("signal", self.signal.as_str())]).inc();
         Ok(accepted)
     }

@@ -113,6 +113,7 @@ impl Committer {
                 self.count(&take, &files);
                 drop(failpoint::reach("ingest.trim.before"));
                 self.trim(&take.advances).await;
+                drop(failpoint::reach("ingest.trim.after"));
                 Ok(true)
             }
             Outcome::Fenced(partitions) => {
@@ -146,10 +147,7 @@ impl Committer {
         if planted::is("commit-offsets-first") && !files.is_empty() {
             commit = Commit { files: commit.files, now_micros, ..Commit::default() };
         }
-        drop(failpoint::reach("ingest.publish.before"));
-        let published = self.catalog.publish(&commit).await;
-        drop(failpoint::reach("ingest.publish.after"));
-        match published {
+        match self.catalog.publish(&commit).await {
             Ok(_) => Ok(Outcome::Published),
             Err(CatalogError::Fenced { partition, .. }) => {
                 self.remove(files).await;

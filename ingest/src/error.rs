@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use tokio::task::JoinError;
 use weir_storage::catalog::CatalogError;
 use weir_storage::{FileError, ObjectError};
 use weir_stream::{ReadError, Topic};
@@ -67,8 +68,13 @@ pub(crate) enum FlushError {
         #[source]
         source: CatalogError,
     },
-    #[error("the process is ending")]
-    Ending,
+    /// A fault of Weir's own, or the end of the process.
+    #[error("writing {rows} rows to files was broken off")]
+    BrokenOff {
+        rows: usize,
+        #[source]
+        source: JoinError,
+    },
 }
 
 impl FlushError {

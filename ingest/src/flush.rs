@@ -4,12 +4,12 @@ use arrow_array::RecordBatch;
 use weir_proto::model::{FileId, TenantId};
 use weir_proto::schema::Table;
 use weir_runtime::failpoint;
-use weir_storage::FileError;
 use weir_storage::catalog::FileEntry;
 use weir_storage::file::{
     FlushPart, Footer, HOUR_BYTES_MIN, WriteOptions, WrittenFile, sort, split_by_hour, write_batches,
 };
 use weir_storage::object::{Objects, path_of};
+use weir_storage::{FileError, ObjectError};
 
 use crate::error::FlushError;
 use crate::live::{TableTake, Take};
@@ -41,7 +41,7 @@ pub(crate) async fn store(
             let work = tokio::task::spawn_blocking(move || files(table, &batches, footer));
             let files = work
                 .await
-                .map_err(|_| FlushError::Ending)?
+                .map_err(|source| FlushError::BrokenOff { rows, source })?
                 .map_err(|source| FlushError::File { rows, source })?;
             part.number += u32::try_from(files.len()).unwrap_or(u32::MAX);
             for file in files {
@@ -62,12 +62,12 @@ async fn put(
     let id = FileId::generate();
     let path = path_of(tenant, table.name(), file.time.min_micros, id);
     let bytes = file.bytes.len() as u64;
-    drop(failpoint::reach("ingest.put.before"));
-    objects
-        .put_new(&path, file.bytes)
-        .await
-        .map_err(|source| FlushError::Object { path: path.clone(), source })?;
-    drop(failpoint::reach("ingest.put.after"));
+    let put = async {
+        reach("ingest.put.before", &path)?;
+        objects.put_new(&path, file.bytes).await?;
+        reach("ingest.put.after", &path)
+    };
+    put.await.map_err(|source| FlushError::Object { path: path.clone(), source })?;
     Ok(FileEntry {
         id,
         tenant: tenant.clone(),
@@ -79,6 +79,15 @@ async fn put(
         observed: file.observed,
         level: 0,
         created_micros: now_micros,
+    })
+}
+
+/// A place where a test makes a put fail as the store would.
+fn reach(place: &'static str, path: &str) -> Result<(), ObjectError> {
+    failpoint::reach(place).map_err(|failed| ObjectError::Disk {
+        step: "put",
+        path: path.into(),
+        source: failed.into(),
     })
 }
 

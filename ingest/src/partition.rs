@@ -193,6 +193,7 @@ impl Reader {
                 flush.await;
             }
         }
+        drop(failpoint::reach("ingest.revoke.after"));
         // Not so when somebody else has it by now.
         if !self.shared.live.end(term) {
             return;
@@ -206,6 +207,7 @@ impl Reader {
                 tracing::warn!(partition = %self.partition, error = error_chain(&error), "lease runs out by itself");
             }
         }
+        drop(failpoint::reach("ingest.release.after"));
     }
 
     /// Keeps the lease; ends when it is somebody else's.

@@ -44,6 +44,7 @@ pub(crate) struct Cluster {
     nodes: BTreeMap<String, Node>,
     board: Board,
     watch: Watch,
+    partitions: u64,
 }
 
 /// A variable of the processes of some nodes, beside what the run needs itself:
@@ -90,7 +91,8 @@ impl Cluster {
             Shape::All => (None, None),
         };
         let (dir, binary, board, nodes) = (dir.to_owned(), binary.to_owned(), board.clone(), BTreeMap::new());
-        Ok(Self { dir, binary, environment, shape, kafka, postgres, nodes, board, watch })
+        let partitions = if shape == Shape::All { 1 } else { PARTITIONS };
+        Ok(Self { dir, binary, environment, shape, kafka, postgres, nodes, board, watch, partitions })
     }
 
     /// Starts a node, a new one or one that was ended; waits for nothing.
@@ -199,17 +201,23 @@ impl Cluster {
         self.postgres.as_mut().context("this run has no Postgres")
     }
 
+    /// Partitions of the topic of lines, at least.
+    pub(crate) fn partitions(&self) -> u64 {
+        self.partitions
+    }
+
     /// Makes a topic larger, as an operator does.
     ///
     /// # Errors
     /// Kafka's tool says no.
-    pub(crate) fn add_partitions(&self, topic: &str, partitions: u32) -> Result<()> {
+    pub(crate) fn add_partitions(&mut self, topic: &str, partitions: u32) -> Result<()> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/kafka");
         let mut command = Command::new(script);
         command.args(["topics", "--bootstrap-server", &self.kafka()?.brokers()]);
         command.args(["--alter", "--topic", topic, "--partitions", &partitions.to_string()]);
         let output = command.output().context("deploy/kafka/kafka")?;
         if output.status.success() {
+            self.partitions = self.partitions.max(partitions.into());
             return Ok(());
         }
         bail!("{topic} cannot have {partitions} partitions: {}", String::from_utf8_lossy(&output.stderr))

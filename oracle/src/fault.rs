@@ -42,6 +42,11 @@ impl Faults {
         kinds
     }
 
+    /// When each was over.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.0.iter().map(|fault| fault.over).collect()
+    }
+
     /// When the last one was over.
     pub(crate) fn last(&self) -> Option<Instant> {
         self.0.last().map(|fault| fault.over)

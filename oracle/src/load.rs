@@ -196,6 +196,8 @@ fn append(path: &Path) -> std::io::Result<File> {
 fn fate_of(answer: &Result<Answer, NoAnswer>) -> Fate {
     match answer {
         Ok(answer) if answer.is_success() => Fate::Owed,
+        // The one answer that does not say whether it is stored.
+        Ok(answer) if answer.status == 504 => Fate::Unanswered,
         Ok(_) | Err(NoAnswer::Unsent(_)) => Fate::Refused,
         Err(NoAnswer::Unknown(_)) => Fate::Unanswered,
     }

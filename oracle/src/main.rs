@@ -23,6 +23,7 @@ mod judge;
 mod ledger;
 mod load;
 mod mount;
+mod naming;
 mod node;
 mod planted;
 mod play;

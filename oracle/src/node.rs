@@ -59,6 +59,11 @@ impl Node {
         self.generation
     }
 
+    /// Where its data is.
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Keeps its data elsewhere.
     pub(crate) fn keep_data_in(&mut self, data: PathBuf) {
         self.data = data;

@@ -1,7 +1,7 @@
 //! How soon is what is written to be seen? A line twenty times a second, and
 //! somebody who asks for the newest all the time, and holds each answer to what it
 //! says of itself: nothing twice, no hole, and nothing missing of what was written
-//! before `complete_until`.
+//! before `complete_until`. Whom it names is judged at the end ([`crate::naming`]).
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::event::Style;
 use crate::ledger::{Fate, Feed, Ledger, Table};
+use crate::naming::Naming;
 use crate::query::Query;
 use crate::worker::Worker;
 
@@ -43,6 +44,7 @@ struct State {
     written: Vec<(Instant, i64)>,
     /// When somebody saw which probe for the first time.
     sightings: Vec<Sighting>,
+    namings: Vec<Naming>,
     answers: u64,
     unanswered: u64,
     wrong: Vec<String>,
@@ -50,9 +52,10 @@ struct State {
 
 /// At some moment, everything up to something that was written earlier was there.
 #[derive(Clone, Copy, Debug)]
-struct Sighting {
-    at: Instant,
-    newest: Instant,
+pub(crate) struct Sighting {
+    pub(crate) at: Instant,
+    /// When that was written.
+    pub(crate) newest: Instant,
 }
 
 /// What the asker saw over the whole run.
@@ -64,6 +67,10 @@ pub(crate) struct Observed {
     pub(crate) unanswered: u64,
     /// Answers that did not keep what they said.
     pub(crate) wrong: Vec<String>,
+    /// In the order of time.
+    pub(crate) sightings: Vec<Sighting>,
+    /// Whom answers named, and how old they were.
+    pub(crate) namings: Vec<Naming>,
 }
 
 impl Probe {
@@ -100,8 +107,14 @@ impl Probe {
     pub(crate) fn finish(self) -> Observed {
         self.writer.finish();
         self.asker.finish();
-        let state = self.seen.state();
-        Observed { answers: state.answers, unanswered: state.unanswered, wrong: state.wrong.clone() }
+        let mut state = self.seen.state();
+        Observed {
+            answers: state.answers,
+            unanswered: state.unanswered,
+            wrong: state.wrong.clone(),
+            sightings: state.sightings.clone(),
+            namings: std::mem::take(&mut state.namings),
+        }
     }
 }
 
@@ -120,6 +133,7 @@ impl Seen {
     }
 
     fn ask(&self, query: Query) {
+        let asked = Instant::now();
         let answer = query.ask(QUESTION);
         let at = Instant::now();
         let mut state = self.state();
@@ -134,6 +148,8 @@ impl Seen {
             Ok(newest) => state.sightings.extend(newest.map(|newest| Sighting { at, newest })),
             Err(error) => state.wrong.push(format!("{error:#}")),
         }
+        let newest = state.sightings.last().map(|sighting| sighting.newest);
+        state.namings.push(Naming { asked, newest, names: answer.held_by });
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -26,6 +26,8 @@ pub(crate) struct Reply {
     pub(crate) rows: Vec<Vec<Value>>,
     /// Everything that was written before is in it; microseconds since 1970.
     pub(crate) complete_until: Option<i64>,
+    /// Who it says holds it back.
+    pub(crate) held_by: Vec<String>,
 }
 
 impl Query {
@@ -47,7 +49,10 @@ impl Query {
         let rows = answer["rows"].as_array().context("an answer without rows")?;
         let rows = rows.iter().map(|row| row.as_array().cloned().context("a row that is none"));
         let complete_until = answer["complete_until"].as_str().map(micros).transpose()?;
-        Ok(Reply { rows: rows.collect::<Result<_>>()?, complete_until })
+        let held_by = answer["held_by"].as_array().context("an answer without held_by")?;
+        let name = |name: &Value| name.as_str().map(str::to_owned).context("a name that is none");
+        let held_by = held_by.iter().map(name).collect::<Result<_>>()?;
+        Ok(Reply { rows: rows.collect::<Result<_>>()?, complete_until, held_by })
     }
 
     /// All rows of a service.

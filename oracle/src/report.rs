@@ -35,6 +35,8 @@ pub(crate) struct Evidence {
     /// The slowest recovery after a fault of each kind.
     pub(crate) slowest: BTreeMap<String, Duration>,
     pub(crate) answers: u64,
+    /// Of them such that name a lane, and such that name a partition.
+    pub(crate) answers_naming: [u64; 2],
     pub(crate) unanswered_questions: u64,
 }
 
@@ -119,6 +121,8 @@ impl Report {
             "crashes": self.evidence.crashes,
             "checked": self.evidence.checked,
             "answers": self.evidence.answers,
+            "answers_naming_lanes": self.evidence.answers_naming[0],
+            "answers_naming_partitions": self.evidence.answers_naming[1],
             "questions_unanswered": self.evidence.unanswered_questions,
             "slowest_recovery_s": slowest.values().copied().max().map_or(0.0, tenths),
             "slowest_recovery_s_by_kind": by_kind,
@@ -187,8 +191,16 @@ fn vacuous(evidence: &Evidence, asked: u64, needs: Needs) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::naming::Holds;
 
-    const NEEDS: Needs = Needs { commits: true, rotations: true, cuts: true, resends: true, losses: false };
+    const NEEDS: Needs = Needs {
+        commits: true,
+        rotations: true,
+        cuts: true,
+        resends: true,
+        losses: false,
+        holds: Holds::Unsaid,
+    };
 
     fn good() -> Evidence {
         let mut faults = Faults::default();

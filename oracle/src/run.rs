@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde_json::Value;
 use weir_storage::object::s3_server::S3Server;
 
 use crate::arguments::Options;
@@ -20,6 +21,7 @@ use crate::judge::{Findings, Judge};
 use crate::ledger::{Book, Ledger, Table};
 use crate::load::{Halves, Load};
 use crate::mount::Mount;
+use crate::naming::{self, Named, Truth};
 use crate::power::Power;
 use crate::probe::{Observed, Probe, Seen};
 use crate::query::Query;
@@ -177,6 +179,14 @@ impl Run {
         self.wait_live(last, self.options.live)
     }
 
+    /// Waits until something is to be seen that is written from now on.
+    ///
+    /// # Errors
+    /// Not in time.
+    pub(crate) fn see(&mut self) -> Result<()> {
+        self.wait_live(Instant::now(), self.options.live)
+    }
+
     /// Starts again who ended by itself, as an init system does, and keeps count:
     /// with a failpoint it was told to, and else it must not.
     ///
@@ -252,15 +262,23 @@ impl Run {
         let (slowest, dead) = self.faults.recoveries(&self.seen);
         problems.extend(dead);
         let observed = probe.finish();
+        let named = self.named(&observed).unwrap_or_else(|error| {
+            problems.push(format!("the lanes cannot be read: {error:#}"));
+            Named::default()
+        });
         let (query, books) = (self.cluster.query()?, self.ledger.books());
         let settled = self.settle(query, &books, problems).unwrap_or_else(|error| {
             problems.push(format!("the tables cannot be read: {error:#}"));
             Findings::default()
         });
-        let (losses, poisoned) = losses(query).unwrap_or_else(|error| {
-            problems.push(format!("the losses cannot be read: {error:#}"));
-            (0, 0)
-        });
+        let Losses { events: losses, messages, undecodable: poisoned } =
+            losses(query).unwrap_or_else(|error| {
+                problems.push(format!("the losses cannot be read: {error:#}"));
+                Losses::default()
+            });
+        if messages > 0 && !self.needs.losses {
+            problems.push(format!("{messages} messages are told as lost, and nothing can be"));
+        }
         match scenario.judge(self) {
             Ok(wrong) => problems.extend(wrong),
             Err(error) => problems.push(format!("{error:#}")),
@@ -289,8 +307,9 @@ impl Run {
                 said
             }
         };
-        let Observed { answers, unanswered, wrong } = observed;
-        problems.extend(wrong.into_iter().take(5).map(|wrong| format!("a wrong answer: {wrong}")));
+        let Observed { answers, unanswered, wrong, .. } = observed;
+        let wrong = wrong.into_iter().take(5).chain(named.wrong);
+        problems.extend(wrong.map(|wrong| format!("a wrong answer: {wrong}")));
         Ok(Evidence {
             faults: self.faults.clone(),
             findings: settled,
@@ -303,25 +322,45 @@ impl Run {
             checked,
             slowest,
             answers,
+            answers_naming: [named.lanes, named.partitions],
             unanswered_questions: unanswered,
         })
     }
 
-    /// Waits until an answer says that everything is in it, and judges that one. It
-    /// must be right; what comes later anyway is not lost, and told apart.
+    /// Holds whom answers named to who there was.
+    fn named(&mut self, observed: &Observed) -> Result<Named> {
+        let lanes = self.cluster.query()?.ask("SELECT agent, partition FROM weir.lanes")?.rows;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let name = |row: &Vec<Value>| Some(format!("{} {}", text(row.first()?)?, text(row.get(1)?)?));
+        let truth = Truth {
+            holds: self.needs.holds,
+            lanes: &lanes.iter().filter_map(name).collect(),
+            partitions: self.cluster.partitions(),
+            sightings: &observed.sightings,
+            over: &self.faults.times(),
+            live: self.options.live,
+        };
+        Ok(naming::judge(&observed.namings, truth))
+    }
+
+    /// Waits until an answer says that everything is in it and names nobody, and judges
+    /// that one. It must be right; what comes later anyway is not lost, and told apart.
     fn settle(&mut self, query: Query, books: &[Book], problems: &mut Vec<String>) -> Result<Findings> {
         let (stopped, begun) = (jiff::Timestamp::now().as_microsecond(), Instant::now());
         let patience = self.options.settle;
         loop {
             self.mind()?;
-            let until = ["logs", "spans"].map(|table| complete_until(query, table));
-            if until.iter().all(|until| until.is_some_and(|until| until >= stopped)) {
+            let said = ["logs", "spans"].map(|table| completeness(query, table));
+            let is_complete = |(until, held_by): &(Option<i64>, Vec<String>)| {
+                until.is_some_and(|until| until >= stopped) && held_by.is_empty()
+            };
+            if said.iter().all(is_complete) {
                 break;
             }
             if begun.elapsed() > patience {
-                let until = until.map(|until| until.map(|until| until - stopped));
+                let said = said.map(|(until, held_by)| (until.map(|until| until - stopped), held_by));
                 problems.push(format!(
-                    "{patience:?} after the end no answer is complete: logs and spans until {until:?} us after it"
+                    "{patience:?} after the end no answer is complete: logs and spans until us after it, held by {said:?}"
                 ));
                 break;
             }
@@ -330,7 +369,7 @@ impl Run {
         let first = judged(query, books)?;
         let mut last = first.clone();
         // What is told as lost does not come any more.
-        let told = if self.needs.losses { losses(query)?.0 } else { 0 };
+        let told = if self.needs.losses { losses(query)?.events } else { 0 };
         while last.lost > told && begun.elapsed() < patience {
             std::thread::sleep(Duration::from_secs(1));
             last = judged(query, books)?;
@@ -343,9 +382,10 @@ impl Run {
     }
 }
 
-/// Until when an answer over a table is complete, if there is one.
-fn complete_until(query: Query, table: &str) -> Option<i64> {
-    query.ask(&format!("SELECT count(*) FROM {table}")).ok()?.complete_until
+/// Until when an answer over a table is complete, and who holds it.
+fn completeness(query: Query, table: &str) -> (Option<i64>, Vec<String>) {
+    let answer = query.ask(&format!("SELECT count(*) FROM {table}"));
+    answer.map(|answer| (answer.complete_until, answer.held_by)).unwrap_or_default()
 }
 
 /// Every row of every table, held to the books.
@@ -370,18 +410,27 @@ fn judged(query: Query, books: &[Book]) -> Result<Findings> {
     Ok(judge.finish())
 }
 
-/// Events that Weir says are lost, and records that it could not decode.
-fn losses(query: Query) -> Result<(u64, u64)> {
-    let (mut losses, mut undecodable) = (0, 0);
+/// What `weir.gaps` says.
+#[derive(Default)]
+struct Losses {
+    /// Events that are lost.
+    events: u64,
+    /// Messages that the log has lost: what they held is told of each source, too.
+    messages: u64,
+    /// Records that could not be decoded.
+    undecodable: u64,
+}
+
+fn losses(query: Query) -> Result<Losses> {
+    let mut losses = Losses::default();
     for row in query.ask("SELECT reason, count, messages FROM weir.gaps")?.rows {
-        let number = |column: usize| row.get(column).and_then(serde_json::Value::as_u64);
-        match (row.first().and_then(serde_json::Value::as_str), number(2)) {
-            (Some("undecodable"), messages) => undecodable += messages.unwrap_or(1),
-            // Messages that the log has lost: what they held is told of each source.
-            (_, Some(_)) => {}
+        let number = |column: usize| row.get(column).and_then(Value::as_u64);
+        match (row.first().and_then(Value::as_str), number(2)) {
+            (Some("undecodable"), messages) => losses.undecodable += messages.unwrap_or(1),
+            (_, Some(messages)) => losses.messages += messages.max(1),
             // A loss whose events nobody could count is one, at least.
-            (_, None) => losses += number(1).unwrap_or(0).max(1),
+            (_, None) => losses.events += number(1).unwrap_or(0).max(1),
         }
     }
-    Ok((losses, undecodable))
+    Ok(losses)
 }

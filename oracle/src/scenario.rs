@@ -24,6 +24,7 @@ use anyhow::Result;
 use crate::arguments::Options;
 use crate::cluster::Shape;
 use crate::load::Plan;
+use crate::naming::Holds;
 use crate::run::Run;
 
 /// Every scenario.
@@ -45,7 +46,9 @@ pub(crate) const ALL: &[&dyn Scenario] = &[
     &pressure::Pressure,
     &disk_full::DiskFull,
     &store_faults::StoreFaults,
-    &failpoints::Failpoints,
+    &failpoints::Failpoints(Shape::Split),
+    &failpoints::Failpoints(Shape::All),
+    &failpoints::KeptCopies,
 ];
 
 /// What happens to a running Weir, and what must have happened for its verdict to
@@ -121,6 +124,8 @@ pub(crate) struct Needs {
     pub(crate) resends: bool,
     /// Something is lost for real: some, and as many as are told.
     pub(crate) losses: bool,
+    /// Somebody is named who holds answers back.
+    pub(crate) holds: Holds,
 }
 
 impl Default for Setup {
@@ -140,6 +145,14 @@ impl Default for Setup {
             plan: Plan::default(),
             needs: Needs { commits: true, ..Needs::default() },
         }
+    }
+}
+
+impl Setup {
+    /// As usual, with faults of ingesters alone: answers name their partitions.
+    fn of_ingesters() -> Self {
+        let needs = Needs { commits: true, holds: Holds::Partitions, ..Needs::default() };
+        Self { needs, ..Self::default() }
     }
 }
 

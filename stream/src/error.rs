@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use weir_runtime::failpoint::Injected;
 
 use crate::{Offset, Partition, Topic};
 
@@ -133,6 +134,12 @@ pub enum ReadError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<Injected> for ReadError {
+    fn from(injected: Injected) -> Self {
+        Self::Unavailable { reason: injected.to_string() }
+    }
 }
 
 impl ReadError {

@@ -62,9 +62,11 @@ impl Journal {
         bytes += write_lines(&*file, bytes, changes)?;
         failpoint::reach("agent.checkpoint.create.sync.before")?;
         file.sync_all()?;
+        failpoint::reach("agent.checkpoint.create.sync.after")?;
         files.rename(&new, &path)?;
         failpoint::reach("agent.checkpoint.create.sync_directory.before")?;
         files.sync_dir(directory_of(&path))?;
+        failpoint::reach("agent.checkpoint.create.sync_directory.after")?;
         Ok(Self { files, path, file, bytes, bytes_when_new: bytes, broken: false })
     }
 
@@ -102,7 +104,7 @@ impl Journal {
         self.bytes += write_lines(&*self.file, self.bytes, changes)?;
         failpoint::reach("agent.checkpoint.append.sync.before")?;
         self.file.sync_data()?;
-        drop(failpoint::reach("agent.checkpoint.append.sync.after"));
+        failpoint::reach("agent.checkpoint.append.sync.after")?;
         self.broken = false;
         Ok(())
     }

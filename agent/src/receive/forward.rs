@@ -159,9 +159,7 @@ impl Forwarder {
             .iter()
             .map(|stored| Record { timestamp_micros: now_micros, ..stored.record.clone() })
             .collect();
-        drop(failpoint::reach("agent.forward.before"));
         self.delivery.append(&sent).await?;
-        drop(failpoint::reach("agent.forward.after"));
         self.backlog.sent(records);
         self.received.forwarded(self.signal, records.len() as u64);
         if let Some(last) = records.last() {
@@ -193,10 +191,16 @@ impl Forwarder {
             return;
         }
         saved.from = self.from;
-        drop(failpoint::reach("agent.spool.trim.before"));
-        if let Err(error) = self.reader.trim(&self.spool, self.from).await {
+        if let Err(error) = self.trim().await {
             self.delivery.measured.failed("spool");
             tracing::warn!(%error, "the receivers' spool cannot be trimmed, trying again");
         }
+    }
+
+    async fn trim(&self) -> Result<(), ReadError> {
+        failpoint::reach("agent.spool.trim.before")?;
+        self.reader.trim(&self.spool, self.from).await?;
+        failpoint::reach("agent.spool.trim.after")?;
+        Ok(())
     }
 }

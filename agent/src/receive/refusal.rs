@@ -10,7 +10,7 @@ use tonic::Code;
 use weir_proto::DecodeError;
 use weir_stream::AppendError;
 
-/// A request that was not taken. Nothing of it is stored.
+/// A request that was not taken. Nothing of it is stored, but for [`Why::Unknown`].
 #[derive(Clone, Debug)]
 pub(super) struct Refusal {
     pub(super) why: Why,
@@ -20,8 +20,10 @@ pub(super) struct Refusal {
 /// The kinds of refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The process ends, or its spool failed.
+    /// The process ends.
     Stopping,
+    /// The spool failed while it took it: it may be stored.
+    Unknown,
     /// The event log takes nothing, and the spool is full of it.
     SpoolFull,
     /// Other requests hold the memory that there is.
@@ -41,6 +43,7 @@ impl Why {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Stopping => "stopping",
+            Self::Unknown => "unknown",
             Self::SpoolFull => "spool_full",
             Self::Busy => "busy",
             Self::Slow => "slow",
@@ -53,6 +56,7 @@ impl Why {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Stopping | Self::SpoolFull | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown => StatusCode::GATEWAY_TIMEOUT,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -63,7 +67,8 @@ impl Why {
     pub(super) const fn code(self) -> Code {
         match self {
             Self::Stopping | Self::SpoolFull | Self::Busy => Code::Unavailable,
-            Self::Slow => Code::DeadlineExceeded,
+            // What may have been done for all that; OTLP's clients repeat it.
+            Self::Slow | Self::Unknown => Code::DeadlineExceeded,
             // Without RetryInfo: not to be repeated.
             Self::TooLarge => Code::ResourceExhausted,
             Self::Unsupported | Self::Malformed => Code::InvalidArgument,
@@ -73,7 +78,7 @@ impl Why {
     /// When to come again; nothing where that would not help.
     pub(super) const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::Stopping | Self::Busy => Some(Duration::from_secs(1)),
+            Self::Stopping | Self::Unknown | Self::Busy => Some(Duration::from_secs(1)),
             Self::SpoolFull => Some(Duration::from_secs(5)),
             Self::Slow | Self::TooLarge | Self::Unsupported | Self::Malformed => None,
         }
@@ -89,8 +94,11 @@ impl Refusal {
         Self::new(Why::Stopping, "this agent is stopping: send again, to another one or later")
     }
 
-    pub(super) fn broken() -> Self {
-        Self::new(Why::Stopping, "this agent's disk failed and it restarts: send again later")
+    pub(super) fn unknown() -> Self {
+        Self::new(
+            Why::Unknown,
+            "this agent failed while it stored this, and restarts: it may be stored or not; send again later",
+        )
     }
 
     pub(super) fn disk_full(error: &AppendError) -> Self {

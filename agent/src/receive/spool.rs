@@ -18,7 +18,8 @@ use weir_proto::model::{AgentId, ByteRange, Counted, Drop, Source, TenantId};
 use weir_proto::wire::batch::EncodedBatch;
 use weir_proto::wire::rows::{RowBatch, events, number, split};
 use weir_proto::wire::{BatchHeader, Codec, Decoded};
-use weir_runtime::{Clock, failpoint};
+use weir_runtime::Clock;
+use weir_runtime::failpoint::{self, Injected};
 use weir_stream::{Append, AppendError, Offset, Partition, ReadLimit, Record, StoredRecord, Subscribe};
 
 use super::lines::Lines;
@@ -69,7 +70,7 @@ pub(super) async fn store(queue: &Queue, content: Content) -> Result<(), Refusal
     let (answer, answered) = oneshot::channel();
     queue.send(Arrival { content, answer }).map_err(|_| Refusal::stopping())?;
     // Without an answer the writer is gone, and its sync may have happened.
-    answered.await.map_err(|_| Refusal::stopping())?
+    answered.await.map_err(|_| Refusal::unknown())?
 }
 
 /// What every message of a spool says of itself.
@@ -120,12 +121,14 @@ impl Writer {
             let (answer, broken) = match result {
                 Ok(()) => (Ok(()), None),
                 Err(Failure::Full(error)) => (Err(Refusal::disk_full(&error)), None),
-                Err(Failure::Broken(error)) => (Err(Refusal::broken()), Some(error)),
+                Err(Failure::Broken(error)) => (Err(Refusal::unknown()), Some(error)),
             };
+            drop(failpoint::reach("agent.spool.acknowledge.before"));
             for waiting in answers {
                 // Who went away does not want to know.
                 let _ = waiting.send(answer.clone());
             }
+            drop(failpoint::reach("agent.spool.acknowledge.after"));
             if let Some(broken) = broken {
                 return Err(broken);
             }
@@ -138,7 +141,10 @@ impl Writer {
         let now_micros = self.clock.now_micros();
         let (numbering, next, mut counted) = (Arc::clone(&self.numbering), self.next.0, self.counted);
         let encode = move || {
-            Ok::<_, DecodeError>((numbering.encode(contents, next, &mut counted, now_micros)?, counted))
+            drop(failpoint::reach("agent.spool.encode.before"));
+            let batches = numbering.encode(contents, next, &mut counted, now_micros)?;
+            drop(failpoint::reach("agent.spool.encode.after"));
+            Ok::<_, DecodeError>((batches, counted))
         };
         let encoded = crate::agent::in_background(encode).await;
         let (batches, counted) = encoded.map_err(|error| Failure::Broken(Broken::Rows(error)))?;
@@ -150,10 +156,8 @@ impl Writer {
             payload: batch.payload,
         };
         let records = batches.into_iter().map(record).collect();
-        drop(failpoint::reach("agent.spool.append.before"));
-        match self.spool.append(&self.partition, records).await {
+        match self.append(records).await {
             Ok(first) if first == self.next => {
-                drop(failpoint::reach("agent.spool.append.after"));
                 self.next = Offset(first.0 + count);
                 self.counted = counted;
                 self.backlog.grow(self.next, bytes as u64);
@@ -170,6 +174,17 @@ impl Writer {
             }
             Err(error) => Err(Failure::Broken(Broken::Append(error))),
         }
+    }
+
+    async fn append(&self, records: Vec<Record>) -> Result<Offset, AppendError> {
+        let failed = |failed: Injected| AppendError::Unanswered {
+            partition: self.partition.clone(),
+            reason: failed.to_string(),
+        };
+        failpoint::reach("agent.spool.append.before").map_err(failed)?;
+        let first = self.spool.append(&self.partition, records).await?;
+        failpoint::reach("agent.spool.append.after").map_err(failed)?;
+        Ok(first)
     }
 }
 

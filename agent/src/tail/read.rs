@@ -93,6 +93,7 @@ impl Tail {
         bench.measured.bytes.inc_by(position - before);
         let grew = end > self.seen || position > before;
         self.seen = self.seen.max(end);
+        failpoint::reach("agent.read.after")?;
         let size = size?;
         let shrank = self.has_shrunk(size);
         // If it is cut off next, this was there to be read.

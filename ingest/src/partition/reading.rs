@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use weir_proto::DecodeError;
 use weir_proto::model::{ByteRange, drop_reason};
 use weir_runtime::telemetry::error_chain;
-use weir_runtime::{TaskError, planted};
+use weir_runtime::{TaskError, failpoint, planted};
 use weir_storage::catalog::Progress;
 use weir_stream::{Offset, ReadError, ReadLimit, StoredRecord};
 
@@ -215,7 +215,10 @@ impl Reader {
     }
 
     async fn read(&self, from: Offset, wait: Duration) -> Result<Vec<StoredRecord>, ReadError> {
-        self.shared.log.read(&self.partition, from, ReadLimit { bytes: READ_BYTES, wait }).await
+        failpoint::reach("ingest.read.before")?;
+        let read = self.shared.log.read(&self.partition, from, ReadLimit { bytes: READ_BYTES, wait }).await?;
+        failpoint::reach("ingest.read.after")?;
+        Ok(read)
     }
 
     /// Offsets that the log no longer has, as a loss to record; none when the

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::load::Plan;
+use crate::naming::Holds;
 use crate::run::Run;
 
 /// Unless it is asked for otherwise.
@@ -38,7 +39,9 @@ impl Scenario for BrokerAway {
         let load = Plan::default();
         let tick = load.tick * u32::try_from(away_s(options).div_ceil(AWAY_S)).unwrap_or(u32::MAX);
         let plan = Plan { file_rate: 60, otlp: 1, tick, ..load };
-        let needs = Needs { rotations: true, ..Needs::default() };
+        let is_long = away_s(options) >= AWAY_S;
+        let holds = if is_long { Holds::Lanes } else { Holds::Unsaid };
+        let needs = Needs { rotations: true, holds, ..Needs::default() };
         Setup { plan, needs, ..Setup::default() }
     }
 

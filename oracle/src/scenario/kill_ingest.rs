@@ -3,7 +3,8 @@
 use anyhow::Result;
 use rand::Rng;
 
-use super::Scenario;
+use super::{Scenario, Setup};
+use crate::arguments::Options;
 use crate::run::Run;
 
 pub(super) struct KillIngest;
@@ -19,6 +20,10 @@ impl Scenario for KillIngest {
 
     fn brief(&self) -> u64 {
         8
+    }
+
+    fn setup(&self, _options: &Options) -> Setup {
+        Setup::of_ingesters()
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {

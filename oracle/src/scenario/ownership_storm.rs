@@ -4,7 +4,8 @@ use anyhow::Result;
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
-use super::Scenario;
+use super::{Scenario, Setup};
+use crate::arguments::Options;
 use crate::run::Run;
 
 /// The most at a time.
@@ -30,6 +31,10 @@ impl Scenario for OwnershipStorm {
 
     fn faults(&self) -> u64 {
         20
+    }
+
+    fn setup(&self, _options: &Options) -> Setup {
+        Setup::of_ingesters()
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {

@@ -11,10 +11,18 @@ use rand::Rng;
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::cluster::Shape;
+use crate::naming::Holds;
 use crate::power::Power;
 use crate::run::Run;
 
-const NEEDS: Needs = Needs { commits: true, rotations: false, cuts: false, resends: true, losses: false };
+const NEEDS: Needs = Needs {
+    commits: true,
+    rotations: false,
+    cuts: false,
+    resends: true,
+    losses: false,
+    holds: Holds::Unsaid,
+};
 
 /// Of `weir all`.
 pub(super) struct PowerCut;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use rand::Rng;
 
-use super::Scenario;
+use super::{Scenario, Setup};
+use crate::arguments::Options;
 use crate::cluster;
 use crate::counters::{PARTITIONS, TERMS_LOST};
 use crate::run::Run;
@@ -30,6 +31,10 @@ impl Scenario for Zombie {
 
     fn brief(&self) -> u64 {
         3
+    }
+
+    fn setup(&self, _options: &Options) -> Setup {
+        Setup::of_ingesters()
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {

@@ -246,6 +246,7 @@ impl Catalog for PostgresCatalog {
     }
 
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        reach("storage.begin.before").map_err(failed("begin"))?;
         let mut session = self.begin().await?;
         let outcome = within(self.limits, publish::publish(&mut session, commit)).await;
         let id = session.commit(outcome).await?;

@@ -190,6 +190,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn publish(&self, commit: &Commit) -> Result<i64, CatalogError> {
+        reach("storage.begin.before").map_err(failed("begin"))?;
         let mut transaction = self.begin().await?;
         let id = publish::publish(&mut transaction, commit).await?;
         transaction.commit().await.map_err(unknown)?;

@@ -8,6 +8,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use weir_proto::schema::Table;
 use weir_proto::schema::log::column::{OBSERVED_TIMESTAMP, TIMESTAMP};
+use weir_runtime::failpoint;
 
 use super::Footer;
 use super::column::{properties, schemas_agree, timestamps};
@@ -78,7 +79,10 @@ pub fn write_batches(
         KeyValue::new(FORMAT_KEY.to_owned(), FORMAT.to_owned()),
         KeyValue::new(FOOTER_KEY.to_owned(), footer.to_json()?),
     ];
-    let content = encode(table, batches, metadata, options)
+    let reach = |place| failpoint::reach(place).map_err(|failed| ParquetError::External(failed.into()));
+    let content = reach("storage.encode.before")
+        .and_then(|()| encode(table, batches, metadata, options))
+        .and_then(|content| reach("storage.encode.after").map(|()| content))
         .map_err(|source| FileError::Write { table: footer.table.clone(), source })?;
     Ok(WrittenFile { bytes: content.into(), rows, time, observed })
 }

@@ -86,9 +86,12 @@ impl LocalStore {
         let reach = |place| failpoint::reach(place).map_err(io::Error::from);
         reach("storage.put.write.before")
             .and_then(|()| write(&mut file))
+            .and_then(|()| reach("storage.put.write.after"))
             .map_err(disk("write", &incoming.0))?;
-        let synced = reach("storage.put.sync.before").and_then(|()| file.sync_all());
-        synced.map_err(disk("sync", &incoming.0))?;
+        reach("storage.put.sync.before")
+            .and_then(|()| file.sync_all())
+            .and_then(|()| reach("storage.put.sync.after"))
+            .map_err(disk("sync", &incoming.0))?;
         let directory = target.parent().unwrap_or(&self.root);
         DirBuilder::new().recursive(true).create(directory).map_err(disk("create", directory))?;
         match fs::hard_link(&incoming.0, &target) {
@@ -101,8 +104,9 @@ impl LocalStore {
             }
             linked => linked.map_err(disk("name", &target))?,
         }
-        let reached = reach("storage.put.sync_directory.before").map_err(disk("sync", directory));
-        reached.and_then(|()| self.sync_up(directory)).inspect_err(|_| {
+        let reach = |place| reach(place).map_err(disk("sync", directory));
+        let synced = reach("storage.put.sync_directory.before").and_then(|()| self.sync_up(directory));
+        synced.and_then(|()| reach("storage.put.sync_directory.after")).inspect_err(|_| {
             // Not known to be durable, so not there: the caller puts it again
             // under another name.
             let _ = fs::remove_file(&target);

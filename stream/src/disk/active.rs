@@ -63,10 +63,11 @@ impl ActiveSegment {
         let header = segment::header(&place.partition, base);
         write_all(&*file, &mut [IoSlice::new(&header)], 0).map_err(StepError::at("write", &path))?;
         file.sync_all().map_err(StepError::at("sync", &path))?;
-        drop(failpoint::reach("log.segment.sync_directory.before"));
+        reach("log.segment.sync_directory.before").map_err(StepError::at("sync", &place.dir))?;
         if !planted::is("no-directory-fsync") {
             files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;
         }
+        reach("log.segment.sync_directory.after").map_err(StepError::at("sync", &place.dir))?;
         let seed = Seed::new(&place.partition, base);
         Ok(Self { file, path, seed, end: HEADER_BYTES as u64 })
     }
@@ -92,19 +93,24 @@ impl ActiveSegment {
 
     /// Writes behind the end.
     pub(super) fn write(&self, frames: &Frames) -> Result<(), StepError> {
-        failpoint::reach("log.write.before")
-            .map_err(|error| StepError::at("write", &self.path)(error.into()))?;
-        write_all(&*self.file, &mut frames.parts(), self.end).map_err(StepError::at("write", &self.path))
+        let write = || {
+            reach("log.write.before")?;
+            write_all(&*self.file, &mut frames.parts(), self.end)?;
+            reach("log.write.after")
+        };
+        write().map_err(StepError::at("write", &self.path))
     }
 
     /// Makes what was written durable.
     pub(super) fn sync(&self) -> Result<(), StepError> {
-        let synced = failpoint::reach("log.sync.before").map_err(Into::into);
-        let sync = || if planted::is("ack-before-fsync") { Ok(()) } else { self.file.sync_data() };
-        synced.and_then(|()| sync()).map_err(StepError::at("sync", &self.path))?;
-        // Only to end here: what is durable stays so.
-        drop(failpoint::reach("log.sync.after"));
-        Ok(())
+        let sync = || {
+            reach("log.sync.before")?;
+            if !planted::is("ack-before-fsync") {
+                self.file.sync_data()?;
+            }
+            reach("log.sync.after")
+        };
+        sync().map_err(StepError::at("sync", &self.path))
     }
 
     /// Counts what was written as being there, synced or not.
@@ -139,4 +145,9 @@ impl Frames {
         parts.push(IoSlice::new(&self.copied[from..]));
         parts
     }
+}
+
+/// A place where a test makes a step fail as the system would.
+fn reach(place: &'static str) -> io::Result<()> {
+    Ok(failpoint::reach(place)?)
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use weir_runtime::is_not_ours_to_sync;
+use weir_runtime::{failpoint, is_not_ours_to_sync};
 
 use super::error::OpenError;
 use super::files::Files;
@@ -67,11 +67,13 @@ impl Place {
         let removable = retain.removable(files, self, &bases, before)?;
         for base in &bases[..removable] {
             files.sync_dir(&self.dir)?;
+            failpoint::reach("log.segment.unlink.before")?;
             match files.remove(&self.segment(*base)) {
                 // Somebody else trims too.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 other => other?,
             }
+            failpoint::reach("log.segment.unlink.after")?;
         }
         if removable > 0 { files.sync_dir(&self.dir) } else { Ok(()) }
     }
