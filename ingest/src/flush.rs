@@ -79,6 +79,7 @@ async fn put(
         observed: file.observed,
         level: 0,
         created_micros: now_micros,
+        crc32c: Some(file.crc32c),
     })
 }
 

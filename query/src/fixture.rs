@@ -276,6 +276,7 @@ impl World {
             observed: written.observed,
             level: 0,
             created_micros: NEW_YEAR,
+            crc32c: None,
         }
     }
 

@@ -208,9 +208,9 @@ pub enum CatalogError {
         /// What to do.
         advice: &'static str,
     },
-    /// Written by a build that did not have this table, and opened for reading
+    /// Written by a build that did not have this table or column, and opened for reading
     /// only.
-    #[error("the catalog has no table {0} yet: start `weir ingest` of this version once, it adds it")]
+    #[error("the catalog does not have {0} yet: start `weir ingest` of this version once, it adds it")]
     Older(&'static str),
     /// Somebody else has the partition.
     #[error("partition {partition} is leased to {owner} for another {remaining:?}")]

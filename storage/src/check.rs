@@ -31,7 +31,7 @@ pub const ORPHAN_AGE: Duration = Duration::from_secs(3600);
 pub enum Depth {
     /// At names and sizes.
     Sizes,
-    /// At every row: each file is read and decoded.
+    /// At every byte and row: each file is read, held to its checksum, and decoded.
     Rows,
 }
 
@@ -80,6 +80,16 @@ pub enum Wrong {
         /// What the catalog says.
         expected: u64,
     },
+    /// It has not the bytes that were put: CRC-32C.
+    Checksum {
+        /// Of what is there.
+        found: u32,
+        /// What the catalog says.
+        expected: u32,
+    },
+    /// Its rows are of other times than the catalog says, and are passed over, or looked
+    /// at for nothing.
+    Times,
     /// It is of another table or tenant.
     Another {
         /// What it says, `tenant/table`.
@@ -99,6 +109,10 @@ impl fmt::Display for Wrong {
             Self::Missing => f.write_str("there is no such object"),
             Self::Size { found, expected } => write!(f, "{found} bytes, the catalog says {expected}"),
             Self::Rows { found, expected } => write!(f, "{found} rows, the catalog says {expected}"),
+            Self::Checksum { found, expected } => {
+                write!(f, "CRC-32C {found:08x}, the catalog says {expected:08x}: other bytes than were put")
+            }
+            Self::Times => f.write_str("its rows are of other times than the catalog says"),
             Self::Another { found } => write!(f, "it says that it is of {found}"),
             Self::Repeated(times) => write!(f, "the catalog names it {times} times"),
             Self::OfNoTable => f.write_str("the catalog names it, and no table that this build knows"),
@@ -223,12 +237,24 @@ async fn entries(catalog: &dyn Catalog) -> Result<BTreeMap<String, Vec<FileEntry
 }
 
 fn look_into(content: &Bytes, entry: &FileEntry) -> Option<Wrong> {
+    let found = crc32c::crc32c(content);
+    if let Some(expected) = entry.crc32c.filter(|expected| *expected != found) {
+        return Some(Wrong::Checksum { found, expected });
+    }
     let footer = match file::read_footer(content) {
         Ok(footer) => footer,
         Err(error) => return Some(Wrong::Unreadable(error)),
     };
     if footer.table != entry.table || footer.tenant != entry.tenant {
         return Some(Wrong::Another { found: format!("{}/{}", footer.tenant, footer.table) });
+    }
+    let facts = match file::read_facts(content, content.len() as u64) {
+        Ok(Ok(facts)) => facts,
+        Ok(Err(_)) => return Some(Wrong::Unreadable(FileError::Damaged { part: "metadata" })),
+        Err(error) => return Some(Wrong::Unreadable(error)),
+    };
+    if (facts.time, facts.observed) != (entry.time, entry.observed) {
+        return Some(Wrong::Times);
     }
     match file::read(content) {
         Err(error) => Some(Wrong::Unreadable(error)),

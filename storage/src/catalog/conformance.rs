@@ -113,6 +113,7 @@ fn file(number: u128, min_micros: i64, max_micros: i64) -> FileEntry {
         },
         level: 0,
         created_micros: 5 * SECOND,
+        crc32c: None,
     }
 }
 

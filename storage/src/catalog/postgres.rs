@@ -370,7 +370,7 @@ async fn create(connection: &mut Connection) -> Result<(), CatalogError> {
         return format::create(connection).await;
     }
     format::check_version(connection).await?;
-    format::add_later_tables(connection).await
+    format::add_later(connection).await
 }
 
 /// A schema that the URL names is made like the tables in it.

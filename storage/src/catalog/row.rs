@@ -11,7 +11,8 @@ use super::{
 };
 
 /// A row of [`super::sql::FILES_OF_TIME`].
-pub(crate) type FileRow = (String, String, String, String, i64, i64, i64, i64, i64, i64, i64, i64);
+pub(crate) type FileRow =
+    (String, String, String, String, i64, i64, i64, i64, i64, i64, i64, i64, Option<i64>);
 
 /// A row of [`super::sql::SOURCES_OF_TENANT`].
 pub(crate) type SourceRow = (String, i64, String, String, i64, i64);
@@ -102,6 +103,7 @@ pub(crate) fn file_entry(row: FileRow) -> Result<FileEntry, CatalogError> {
         observed_max,
         level,
         created,
+        crc32c,
     ) = row;
     let damaged = |what: &str, value: &str| CatalogError::Damaged(format!("{what} of {path} is {value}"));
     Ok(FileEntry {
@@ -114,6 +116,9 @@ pub(crate) fn file_entry(row: FileRow) -> Result<FileEntry, CatalogError> {
         observed: TimeRange { min_micros: observed_min, max_micros: observed_max },
         level: u8::try_from(level).map_err(|_| damaged("the level", &level.to_string()))?,
         created_micros: created,
+        crc32c: crc32c
+            .map(|crc| u32::try_from(crc).map_err(|_| damaged("the checksum", &crc.to_string())))
+            .transpose()?,
         path,
     })
 }

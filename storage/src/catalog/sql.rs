@@ -39,6 +39,17 @@ impl Dialect {
         }
     }
 
+    /// Counts the columns of a table, by their names, 0 or 1.
+    pub(crate) const fn column_of_name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2",
+            Self::Postgres => {
+                "SELECT COUNT(*) FROM information_schema.columns
+                WHERE table_schema = current_schema() AND table_name = $1 AND column_name = $2"
+            }
+        }
+    }
+
     /// Run by a commit before it looks for tombstones: none is written until
     /// it has ended. Other commits are not kept out. SQLite has one writer.
     pub(crate) const fn bar_tombstones(self) -> Option<&'static str> {
@@ -61,8 +72,28 @@ impl Dialect {
 /// The statements that create an empty catalog, to be run in one transaction.
 pub(crate) fn create_tables(dialect: Dialect) -> Vec<String> {
     let statements = TABLES.iter().chain(LATER_TABLES);
-    statements.map(|statement| statement.replace("{identity}", dialect.identity())).collect()
+    let tables = statements.map(|statement| statement.replace("{identity}", dialect.identity()));
+    tables.chain(LATER_COLUMNS.iter().map(LaterColumn::add)).collect()
 }
+
+/// A column that the first catalogs did not have, or had no value for.
+pub(crate) struct LaterColumn {
+    pub(crate) table: &'static str,
+    pub(crate) name: &'static str,
+    /// Empty in the rows that are there.
+    kind: &'static str,
+}
+
+impl LaterColumn {
+    /// The statement that adds it.
+    pub(crate) fn add(&self) -> String {
+        format!("ALTER TABLE {} ADD COLUMN {} {}", self.table, self.name, self.kind)
+    }
+}
+
+/// Opening a catalog for writing adds those that are missing.
+pub(crate) const LATER_COLUMNS: [LaterColumn; 1] =
+    [LaterColumn { table: "files", name: "crc32c", kind: "BIGINT" }];
 
 /// `docs/formats/catalog-v1.md` says what each of them means.
 const TABLES: &[&str] = &[
@@ -284,13 +315,14 @@ pub(crate) const COMMIT_INSERT: &str = "INSERT INTO commits (at_micros) VALUES (
 
 pub(crate) const FILE_INSERT: &str = "
     INSERT INTO files (id, tenant, table_name, path, row_count, byte_count, time_min_micros,
-        time_max_micros, observed_min_micros, observed_max_micros, level, created_micros, commit_id)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        time_max_micros, observed_min_micros, observed_max_micros, level, created_micros, commit_id,
+        crc32c)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     ON CONFLICT DO NOTHING";
 /// Newest rows first; the id makes the order one and the same for everybody.
 pub(crate) const FILES_OF_TIME: &str = "
     SELECT id, tenant, table_name, path, row_count, byte_count, time_min_micros, time_max_micros,
-        observed_min_micros, observed_max_micros, level, created_micros
+        observed_min_micros, observed_max_micros, level, created_micros, crc32c
     FROM files
     WHERE tenant = $1 AND table_name = $2 AND time_max_micros >= $3 AND time_min_micros <= $4
     ORDER BY time_max_micros DESC, id DESC";

@@ -336,7 +336,7 @@ async fn create(pool: &SqlitePool) -> Result<(), CatalogError> {
         .map_err(failed("list tables"))?;
     if tables > 0 {
         format::check_version(&mut transaction).await?;
-        format::add_later_tables(&mut transaction).await?;
+        format::add_later(&mut transaction).await?;
     } else {
         format::create(&mut transaction).await?;
     }

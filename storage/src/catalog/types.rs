@@ -152,6 +152,9 @@ pub struct FileEntry {
     pub level: u8,
     /// When it was written, microseconds.
     pub created_micros: i64,
+    /// CRC-32C of its bytes; none where nobody knows: of builds that kept none, and in
+    /// a catalog that was rebuilt from objects.
+    pub crc32c: Option<u32>,
 }
 
 /// An inclusive range of time in microseconds since 1970.

@@ -45,6 +45,7 @@ impl Site {
             observed: written.observed,
             level: 0,
             created_micros: 0,
+            crc32c: Some(written.crc32c),
         };
         self.objects.put_new(&path, written.bytes).await.unwrap();
         said(&mut entry);
@@ -109,6 +110,40 @@ async fn what_does_not_fit_is_named() {
     assert_eq!(all.iter().map(|(path, _)| path).collect::<BTreeSet<_>>(), expected, "{all:?}");
     assert!(all.iter().any(|(path, what)| *path == rows && what == "8 rows, the catalog says 9"), "{all:?}");
     assert!(!all.iter().any(|(path, _)| *path == whole));
+}
+
+#[tokio::test]
+async fn a_file_that_is_another_is_named_whatever_it_says() {
+    let mut site = Site::new().await;
+    let times = site.store(5, |entry| entry.time.max_micros += 1).await;
+    let table = site.store(6, |entry| entry.table = "spans".to_owned()).await;
+    let sum = site.store(7, |entry| entry.crc32c = Some(1)).await;
+    let unknown = site.store(8, |entry| entry.crc32c = None).await;
+    let found = site.check(Depth::Rows).await;
+    let told = |path: &String| {
+        let problem = found.problems.iter().find(|problem| problem.path == *path);
+        problem.map(|problem| problem.what.to_string()).unwrap_or_default()
+    };
+    assert_eq!(told(&times), "its rows are of other times than the catalog says");
+    assert_eq!(told(&table), "it says that it is of default/logs");
+    assert!(told(&sum).ends_with("the catalog says 00000001: other bytes than were put"), "{}", told(&sum));
+    assert_eq!(told(&unknown), "");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_named_wherever_it_is() {
+    let mut site = Site::new().await;
+    let path = site.store(300, |_| ()).await;
+    let whole = fs::read(site.place(&path)).unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 200) {
+        let mut content = whole.clone();
+        content[at] ^= 1 << (at % 8);
+        fs::write(site.place(&path), content).unwrap();
+        let found = site.check(Depth::Rows).await;
+        assert!(matches!(found.problems[0].what, Wrong::Checksum { .. }), "{at}: {:?}", found.problems);
+    }
+    fs::write(site.place(&path), whole).unwrap();
+    assert!(site.check(Depth::Rows).await.problems.is_empty());
 }
 
 #[tokio::test]

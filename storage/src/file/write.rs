@@ -50,6 +50,8 @@ pub struct WrittenFile {
     pub time: TimeRange,
     /// Observed times of its rows.
     pub observed: TimeRange,
+    /// CRC-32C of its content.
+    pub crc32c: u32,
 }
 
 /// Writes rows that are sorted as the footer's table wants it.
@@ -84,7 +86,8 @@ pub fn write_batches(
         .and_then(|()| encode(table, batches, metadata, options))
         .and_then(|content| reach("storage.encode.after").map(|()| content))
         .map_err(|source| FileError::Write { table: footer.table.clone(), source })?;
-    Ok(WrittenFile { bytes: content.into(), rows, time, observed })
+    let crc32c = crc32c::crc32c(&content);
+    Ok(WrittenFile { bytes: content.into(), rows, time, observed, crc32c })
 }
 
 fn encode(

@@ -88,6 +88,7 @@ impl Site {
                 observed: written.observed,
                 level: 0,
                 created_micros: 0,
+                crc32c: None,
             });
         }
         // The next one is later, also by its name.

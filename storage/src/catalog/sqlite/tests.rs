@@ -70,6 +70,7 @@ async fn flush(catalog: &dyn Catalog, from: Option<u64>, to: u64) -> Commit {
             observed: time,
             level: 0,
             created_micros: 0,
+            crc32c: None,
         }],
         advances: vec![Advance { partition: partition(), epoch: lease.epoch, from, to, anchor: None }],
         covered: vec![SourceCover {
@@ -186,6 +187,10 @@ async fn a_file_of_the_first_build_gets_what_was_added_since() {
     store.tamper(&["DROP TABLE lanes", "DROP TABLE members", "DROP TABLE tallies"]).await;
     let early = SqliteCatalog::open_read_only(&store.path()).await;
     assert!(matches!(early, Err(CatalogError::Older("lanes"))), "{early:?}");
+    SqliteCatalog::open(&store.path()).await.unwrap().close().await;
+    store.tamper(&["ALTER TABLE files DROP COLUMN crc32c"]).await;
+    let early = SqliteCatalog::open_read_only(&store.path()).await;
+    assert!(matches!(early, Err(CatalogError::Older("crc32c"))), "{early:?}");
 
     let catalog = store.open().await;
     let reader = SqliteCatalog::open_read_only(&store.path()).await.unwrap();

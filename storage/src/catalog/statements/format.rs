@@ -22,10 +22,18 @@ pub(super) async fn create(connection: &mut Connection) -> Result<(), CatalogErr
     Ok(())
 }
 
-/// Adds the tables that an earlier build did not have.
-pub(super) async fn add_later_tables(connection: &mut Connection) -> Result<(), CatalogError> {
+/// Adds the tables and columns that an earlier build did not have.
+pub(super) async fn add_later(connection: &mut Connection) -> Result<(), CatalogError> {
     for statement in sql::LATER_TABLES {
         sqlx::query(*statement).execute(&mut *connection).await.map_err(failed("add tables"))?;
+    }
+    for column in &sql::LATER_COLUMNS {
+        if !has_column(connection, column).await? {
+            sqlx::query(AssertSqlSafe(column.add()))
+                .execute(&mut *connection)
+                .await
+                .map_err(failed("add columns"))?;
+        }
     }
     Ok(())
 }
@@ -36,6 +44,11 @@ pub(super) async fn check(connection: &mut Connection) -> Result<(), CatalogErro
     for name in sql::LATER_NAMES {
         if !has_table(connection, name).await? {
             return Err(CatalogError::Older(name));
+        }
+    }
+    for column in &sql::LATER_COLUMNS {
+        if !has_column(connection, column).await? {
+            return Err(CatalogError::Older(column.name));
         }
     }
     Ok(())
@@ -70,4 +83,14 @@ pub(super) async fn has_table(connection: &mut Connection, name: &str) -> Result
         .await
         .map_err(failed("find tables"))?;
     Ok(tables > 0)
+}
+
+async fn has_column(connection: &mut Connection, column: &sql::LaterColumn) -> Result<bool, CatalogError> {
+    let columns: i64 = sqlx::query_scalar(DIALECT.column_of_name())
+        .bind(column.table)
+        .bind(column.name)
+        .fetch_one(connection)
+        .await
+        .map_err(failed("find columns"))?;
+    Ok(columns > 0)
 }

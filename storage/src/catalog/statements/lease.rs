@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::catalog::row::{self, OwnerRow};
-use crate::catalog::{CatalogError, Lease, LogPartition, Member, Owner, failed, sql};
+use crate::catalog::{CatalogError, Lease, LogPartition, Member, Owner, failed, reach, sql};
 
 /// How long a member that no lease names is remembered after its time.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
@@ -69,6 +69,7 @@ pub(super) async fn abandon(
 }
 
 pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Result<(), CatalogError> {
+    reach("storage.release.before").map_err(failed("release lease"))?;
     sqlx::query(sql::LEASE_RELEASE)
         .bind(&lease.partition.topic)
         .bind(i64::from(lease.partition.partition))
@@ -77,7 +78,7 @@ pub(super) async fn release(connection: &mut Connection, lease: &Lease) -> Resul
         .execute(connection)
         .await
         .map_err(failed("release lease"))?;
-    Ok(())
+    reach("storage.release.after").map_err(failed("release lease"))
 }
 
 pub(super) async fn owners(connection: &mut Connection) -> Result<Vec<Owner>, CatalogError> {

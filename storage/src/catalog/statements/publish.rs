@@ -225,6 +225,7 @@ pub(super) async fn insert_file(
         .bind(i64::from(file.level))
         .bind(file.created_micros)
         .bind(commit)
+        .bind(file.crc32c.map(i64::from))
         .execute(&mut *connection)
         .await
         .map_err(failed("insert file"))?;

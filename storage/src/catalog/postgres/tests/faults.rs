@@ -39,6 +39,7 @@ fn flush(lease: &Lease, from: Option<u64>, to: u64) -> Commit {
             observed: time,
             level: 0,
             created_micros: 0,
+            crc32c: None,
         }],
         advances: vec![Advance {
             partition: lease.partition.clone(),
