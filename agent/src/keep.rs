@@ -128,10 +128,14 @@ impl Keep {
     pub(crate) fn finish(&mut self, draft: Draft) -> io::Result<File> {
         let Draft { key, path: drafted, file, end, bytes, .. } = draft;
         file.set_len(end)?;
+        failpoint::reach("agent.keep.sync.before")?;
         file.sync_all()?;
+        failpoint::reach("agent.keep.sync.after")?;
         let path = self.path(key);
         fs::rename(&drafted, &path)?;
+        failpoint::reach("agent.keep.sync_directory.before")?;
         sync_directory(&path)?;
+        failpoint::reach("agent.keep.sync_directory.after")?;
         self.held.insert(key, bytes);
         File::open(path)
     }

@@ -67,8 +67,11 @@ use identity::Lanes;
 use metric::Received;
 use spool::{Backlog, Numbering, Writer};
 
-/// A spool's segment. Whole ones are what trimming gives back.
-const SEGMENT_BYTES: ByteSize = ByteSize::mib(16);
+/// A spool's segment, at most and at least. Whole ones are what trimming gives back.
+const SEGMENT_BYTES: (u64, u64) = (16 << 20, 64 << 10);
+
+/// A small spool has several segments, too.
+const SEGMENTS: u64 = 8;
 
 /// What was just written is sent on from memory.
 const TAIL_BYTES: ByteSize = ByteSize::mib(8);
@@ -137,10 +140,9 @@ impl Receivers {
             }
             partitions.push((signal, count));
         }
-        let (opened, handed) = (directory.clone(), handles.clone());
-        let (spools, mut lanes) =
-            crate::agent::in_background(move || open(Arc::new(SystemFiles), &opened, &partitions, &handed))
-                .await?;
+        let (opened, handed, spool_bytes) = (directory.clone(), handles.clone(), config.spool_bytes.0);
+        let opening = move || open(Arc::new(SystemFiles), &opened, &partitions, spool_bytes, &handed);
+        let (spools, mut lanes) = crate::agent::in_background(opening).await?;
         let spools = Arc::new(spools);
         lanes.check(&spools.reader()).await?;
 
@@ -269,11 +271,12 @@ fn open(
     files: Arc<dyn Files>,
     directory: &Path,
     partitions: &[(Signal, u32)],
+    spool_bytes: u64,
     handles: &Handles,
 ) -> Result<(DiskLog, Lanes), StartError> {
     let config = DiskConfig {
         dir: directory.join("spool"),
-        segment_bytes: SEGMENT_BYTES,
+        segment_bytes: ByteSize((spool_bytes / SEGMENTS).clamp(SEGMENT_BYTES.1, SEGMENT_BYTES.0)),
         tail_bytes: TAIL_BYTES,
         queue_bytes: ByteSize::mib(8),
         // An answer means that it is on disk, and what was sent on is not kept.

@@ -28,7 +28,7 @@ use weir_runtime::telemetry::error_chain;
 use weir_runtime::{Clock, failpoint, planted};
 use weir_storage::catalog::{Advance, Catalog, CatalogError, Commit, FileEntry, LogPartition};
 use weir_storage::object::Objects;
-use weir_stream::{Offset, Partition, Subscribe, Topic};
+use weir_stream::{Offset, Partition, ReadError, Subscribe, Topic};
 
 use crate::backoff::Backoff;
 use crate::error::FlushError;
@@ -111,9 +111,7 @@ impl Committer {
             Outcome::Published => {
                 self.live.release(&take);
                 self.count(&take, &files);
-                drop(failpoint::reach("ingest.trim.before"));
                 self.trim(&take.advances).await;
-                drop(failpoint::reach("ingest.trim.after"));
                 Ok(true)
             }
             Outcome::Fenced(partitions) => {
@@ -244,7 +242,12 @@ impl Committer {
             // It was a topic before it was text.
             let Ok(topic) = Topic::new(topic) else { continue };
             let partition = Partition::new(topic, *partition);
-            if let Err(error) = self.log.trim(&partition, Offset(advance.to)).await {
+            let trim = async {
+                failpoint::reach("ingest.trim.before")?;
+                self.log.trim(&partition, Offset(advance.to)).await?;
+                Ok::<_, ReadError>(failpoint::reach("ingest.trim.after")?)
+            };
+            if let Err(error) = trim.await {
                 tracing::warn!(%partition, error = error_chain(&error), "the event log keeps what is stored");
             }
         }

@@ -200,14 +200,12 @@ impl Reader {
         }
         self.shared.metrics.handovers.inc();
         self.fine();
-        drop(failpoint::reach("ingest.release.before"));
         match self.shared.catalog.release(&term.lease).await {
             Ok(()) => tracing::info!(partition = %self.partition, "partition handed over"),
             Err(error) => {
                 tracing::warn!(partition = %self.partition, error = error_chain(&error), "lease runs out by itself");
             }
         }
-        drop(failpoint::reach("ingest.release.after"));
     }
 
     /// Keeps the lease; ends when it is somebody else's.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result, bail};
 use weir_stream::kafka::server::{KafkaOptions, KafkaServer};
@@ -153,23 +153,24 @@ impl Cluster {
         self.nodes.keys().filter(|name| name.starts_with(start)).cloned().collect()
     }
 
-    /// Nodes that ended though nobody ended them, and how.
+    /// Nodes that ended though nobody ended them, with what status, and how.
     ///
     /// # Errors
     /// The system does not say.
-    pub(crate) fn ended(&mut self) -> Result<Vec<(String, String)>> {
+    pub(crate) fn ended(&mut self) -> Result<Vec<(String, ExitStatus, String)>> {
         let mut ended = Vec::new();
         for (name, node) in &mut self.nodes {
             if let Some(status) = node.ended()? {
-                ended.push((name.clone(), format!("{status}: {}", node.last_words())));
+                ended.push((name.clone(), status, format!("{status}: {}", node.last_words())));
             }
         }
         Ok(ended)
     }
 
-    /// Lines of the nodes' standard error that begin so, over all their lives.
-    pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
-        self.nodes.values().flat_map(|node| node.said(beginning)).collect()
+    /// The most memory that each running process has had, in MiB.
+    pub(crate) fn memory_mib(&self) -> BTreeMap<String, u64> {
+        let of = |(name, node): (&String, &Node)| Some((name.clone(), node.memory_mib()?));
+        self.nodes.iter().filter_map(of).collect()
     }
 
     /// What `weir check --rows` says of files and catalog, and whether all is well.

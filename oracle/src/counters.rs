@@ -13,8 +13,8 @@ use crate::worker::Worker;
 const INTERVAL: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Rows that were dropped because they had been stored before.
-pub(crate) const DUPLICATES_REFUSED: &str = "weir_ingest_duplicate_rows_total";
+/// Appends that a disk log refused for want of room.
+pub(crate) const FULL: &str = "weir_stream_full_total";
 /// Flushes that were published.
 pub(crate) const COMMITS: &str = "weir_ingest_flushes_total";
 /// Partitions that an ingester had and another took.
@@ -24,7 +24,7 @@ pub(crate) const HANDOVERS: &str = "weir_ingest_handovers_total";
 /// Partitions in an ingester's hands; a gauge.
 pub(crate) const PARTITIONS: &str = "weir_ingest_partitions";
 
-const KNOWN: [&str; 5] = [DUPLICATES_REFUSED, COMMITS, TERMS_LOST, HANDOVERS, PARTITIONS];
+const KNOWN: [&str; 5] = [FULL, COMMITS, TERMS_LOST, HANDOVERS, PARTITIONS];
 
 /// Who runs, and what each life of a node counted. Cloning shares.
 #[derive(Clone, Default)]

@@ -18,9 +18,18 @@ pub(crate) enum Style {
     Mixed,
     /// Plain text, for inputs whose events are one field.
     Plain,
+    /// The identity alone, for points of metrics: its number is their value.
+    Number,
     /// Stack traces of eight lines, each line an event of its own: they may come
     /// to lie in one row or in several, and the lines are the same.
     Trace,
+}
+
+impl Style {
+    /// True where each event is a row of its own.
+    pub(crate) const fn is_one_row(self) -> bool {
+        matches!(self, Self::Plain | Self::Number)
+    }
 }
 
 /// Lines of one stack trace.
@@ -38,6 +47,7 @@ pub(crate) fn text(seed: u64, feed: &str, style: Style, number: u64) -> String {
         (Style::Mixed, 1, _) => format!(r#"level=warn msg="{id} {pad}" took={}ms"#, number % 1000),
         (Style::Mixed, 2, _) => format!("INFO [worker-{}] {id} {pad}", number % 7),
         (Style::Mixed | Style::Plain, ..) => format!("{id} {pad}"),
+        (Style::Number, ..) => id,
         (Style::Trace, _, 0) => format!("ERROR order - cannot place {id} {pad}"),
         (Style::Trace, _, 1) => format!("java.lang.IllegalStateException: {id} {pad}"),
         (Style::Trace, ..) => format!("\tat oracle.{id}run(Load.java:{})", 1 + number % 900),
@@ -95,7 +105,7 @@ mod tests {
 
     #[test]
     fn every_text_says_who_it_is() {
-        for style in [Style::Mixed, Style::Plain, Style::Trace] {
+        for style in [Style::Mixed, Style::Plain, Style::Number, Style::Trace] {
             for number in 0..200 {
                 let text = text(7, "p0", style, number);
                 assert_eq!(id_of(&text), Some(("p0", number)), "{text}");

@@ -42,6 +42,11 @@ impl Faults {
         kinds
     }
 
+    /// How many were of kinds that begin so.
+    pub(crate) fn of_kind(&self, beginning: &str) -> u64 {
+        self.0.iter().filter(|fault| fault.kind.starts_with(beginning)).count() as u64
+    }
+
     /// When each was over.
     pub(crate) fn times(&self) -> Vec<Instant> {
         self.0.iter().map(|fault| fault.over).collect()

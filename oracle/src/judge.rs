@@ -41,6 +41,8 @@ pub(crate) struct Findings {
     pub(crate) stored: u64,
     /// Acknowledged, and not there.
     pub(crate) lost: u64,
+    /// The same by feed, where there are some.
+    pub(crate) lost_of: BTreeMap<String, u64>,
     /// There more than once: how many times too many.
     pub(crate) duplicated: u64,
     /// There, and never issued, or refused.
@@ -99,6 +101,7 @@ impl<'a> Judge<'a> {
                 self.findings.stored += u64::from(times > 0);
                 if *fate == Fate::Owed && times == 0 {
                     self.findings.lost += 1;
+                    *self.findings.lost_of.entry(book.name.clone()).or_default() += 1;
                     self.say(|| format!("lost: {}", book.text(number as u64)));
                 }
             }

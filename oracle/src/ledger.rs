@@ -19,12 +19,28 @@ pub(crate) enum Fate {
 }
 
 /// Where the events of a feed become rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Table {
     /// `log_lines`.
     Lines,
     /// `spans`: the text is the span's name, a space, and its attribute `pad`.
     Spans,
+    /// `metric_samples`: the value is the event's number.
+    Metrics,
+}
+
+impl Table {
+    /// All that rows are judged in.
+    pub(crate) const ALL: [Self; 3] = [Self::Lines, Self::Spans, Self::Metrics];
+
+    /// The table that has a row for each event and nothing else.
+    pub(crate) const fn rows(self) -> &'static str {
+        match self {
+            Self::Lines => "logs",
+            Self::Spans => "spans",
+            Self::Metrics => "metric_samples",
+        }
+    }
 }
 
 /// One issuer's events, numbered from 0. A clone writes into the same book.
@@ -39,6 +55,8 @@ struct Shared {
     table: Table,
     style: Style,
     fates: Mutex<Vec<Fate>>,
+    /// How many were owed, and since when; microseconds since 1970.
+    owed: Mutex<Vec<(i64, u64)>>,
 }
 
 /// A feed's book as the judge reads it.
@@ -76,9 +94,25 @@ impl Ledger {
             table,
             style,
             fates: Mutex::default(),
+            owed: Mutex::default(),
         }));
         lock(&self.feeds).insert(name.to_owned(), feed.clone());
         feed
+    }
+
+    /// Of the services whose every event is a row, how many events were owed before a
+    /// time.
+    pub(crate) fn owed_before(&self, table: Table, micros: i64) -> BTreeMap<String, u64> {
+        let mut owed = BTreeMap::new();
+        for Feed(feed) in lock(&self.feeds).values() {
+            if feed.table == table && feed.style.is_one_row() {
+                let of_feed = lock(&feed.owed);
+                let before = of_feed.partition_point(|(at, _)| *at < micros);
+                let count = before.checked_sub(1).and_then(|last| of_feed.get(last)).map_or(0, |(_, n)| *n);
+                *owed.entry(feed.service.clone()).or_default() += count;
+            }
+        }
+        owed
     }
 
     /// What the judge holds the tables to.
@@ -99,6 +133,11 @@ impl Feed {
 
     /// What became of them.
     pub(crate) fn settle(&self, numbers: Range<u64>, fate: Fate) {
+        if fate == Fate::Owed {
+            let mut owed = lock(&self.0.owed);
+            let before = owed.last().map_or(0, |(_, count)| *count);
+            owed.push((jiff::Timestamp::now().as_microsecond(), before + (numbers.end - numbers.start)));
+        }
         let mut fates = self.fates();
         for number in numbers {
             if let Some(known) = usize::try_from(number).ok().and_then(|number| fates.get_mut(number)) {

@@ -2,9 +2,14 @@
 //! into the ledger what it issued and what was answered, and decides nothing else.
 
 mod cri;
+mod docker;
 mod files;
+mod grpc;
+mod message;
+mod metrics;
 mod otlp;
 mod ship;
+mod traces;
 mod zipkin;
 
 use std::fs::{File, OpenOptions};
@@ -43,8 +48,16 @@ pub(crate) struct Plan {
     pub(crate) file_rate: u64,
     /// Containers' files: two streams, split lines, stack traces that come late.
     pub(crate) containers: u32,
+    /// Docker's files: a JSON object for each line, split lines.
+    pub(crate) docker: u32,
     /// Clients that push log records as OTLP over HTTP.
     pub(crate) otlp: u32,
+    /// Clients that push log records as OTLP over gRPC.
+    pub(crate) grpc: u32,
+    /// Clients that push spans as OTLP over HTTP.
+    pub(crate) traces: u32,
+    /// Clients that push points of metrics as OTLP over HTTP.
+    pub(crate) metrics: u32,
     /// Clients that push Zipkin spans.
     pub(crate) zipkin: u32,
     /// Shells that pipe lines through `weir ship`, one after the other.
@@ -63,7 +76,11 @@ impl Default for Plan {
             files: 3,
             file_rate: 400,
             containers: 1,
+            docker: 1,
             otlp: 2,
+            grpc: 1,
+            traces: 1,
+            metrics: 1,
             zipkin: 1,
             ships: 1,
             rotation: 0.01,
@@ -114,7 +131,7 @@ impl Load {
     /// Starts them all.
     ///
     /// # Errors
-    /// A file cannot be made.
+    /// A file cannot be made, or a client.
     pub(crate) fn start(
         plan: Plan,
         seed: u64,
@@ -135,7 +152,15 @@ impl Load {
         for n in 0..plan.containers {
             workers.push(cri::start(&place, ledger, n, plan)?);
         }
+        for n in 0..plan.docker {
+            workers.push(docker::start(&place, ledger, n, plan)?);
+        }
+        for n in 0..plan.grpc {
+            workers.push(grpc::start(&place, ledger, n)?);
+        }
         workers.extend((0..plan.otlp).map(|n| otlp::start(&place, ledger, n)));
+        workers.extend((0..plan.traces).map(|n| traces::start(&place, ledger, n)));
+        workers.extend((0..plan.metrics).map(|n| metrics::start(&place, ledger, n)));
         workers.extend((0..plan.zipkin).map(|n| zipkin::start(&place, ledger, n)));
         workers.extend((0..plan.ships).map(|n| ship::start(&place, ledger, n)));
         Ok(Self { workers, rotations })

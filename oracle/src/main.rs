@@ -14,6 +14,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks on a terminal")]
 
 mod arguments;
+mod audit;
 mod cluster;
 mod counters;
 mod event;

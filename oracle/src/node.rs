@@ -200,6 +200,13 @@ impl Node {
         }
     }
 
+    /// The most memory that its process has had, in MiB (proc(5), `VmHWM`).
+    pub(crate) fn memory_mib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.as_ref()?.id())).ok()?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix(" kB")?.parse::<u64>().ok()? >> 10)
+    }
+
     /// The end of what it told.
     pub(crate) fn last_words(&self) -> String {
         let said = fs::read(&self.stderr).unwrap_or_default();

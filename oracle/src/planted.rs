@@ -5,12 +5,16 @@
 //! The bugs themselves stand where they spoil something (`weir_runtime::planted`).
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::report::Report;
 use crate::scenario::{self, Scenario};
 use crate::series::Series;
+
+/// Longer than anything takes that is only late: what is not there then is lost.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A bug, and who finds it.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +84,7 @@ impl Planted {
 pub(crate) fn search(names: &str, seeds: &[u64], as_json: bool, binary: &Path) -> Result<bool> {
     let wanted: Vec<_> = ALL.iter().filter(|planted| names == "all" || names == planted.bug).collect();
     ensure!(!wanted.is_empty(), "{names:?} cannot be planted; --list names what can");
-    let mut series = Series::new(as_json, binary);
+    let mut series = Series::new(as_json, binary, PATIENCE);
     for planted in wanted {
         for seed in seeds {
             series.find(planted, *seed)?;

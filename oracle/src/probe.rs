@@ -26,6 +26,10 @@ const QUESTION: &str = "SELECT min(CAST(split_part(body, '.', 3) AS BIGINT)) AS 
     max(CAST(split_part(body, '.', 3) AS BIGINT)) AS last, count(*) AS count \
     FROM logs WHERE service_name = 'probe' AND timestamp > now() - INTERVAL '1 minute'";
 
+/// As long as the question asks for, and a little less: events have the time at which
+/// they were read.
+const WINDOW_MICROS: i64 = 59_000_000;
+
 /// The writer and the asker.
 pub(crate) struct Probe {
     writer: Worker,
@@ -144,7 +148,9 @@ impl Seen {
         state.answers += 1;
         let number = |column: usize| answer.rows.first().and_then(|row| row.get(column)?.as_u64());
         let seen = number(0).zip(number(1)).zip(number(2)).map(|((first, last), count)| (first, last, count));
-        match newest(&state.written, seen, answer.complete_until) {
+        // Before its lane has said anything, nobody knows of it.
+        let window = if state.sightings.is_empty() { i64::MAX } else { now_micros() - WINDOW_MICROS };
+        match newest(&state.written, seen, answer.complete_until, window) {
             Ok(newest) => state.sightings.extend(newest.map(|newest| Sighting { at, newest })),
             Err(error) => state.wrong.push(format!("{error:#}")),
         }
@@ -158,19 +164,27 @@ impl Seen {
 }
 
 /// When the newest probe of an answer was written, if the answer is right: `seen`
-/// is its first and last number and how many there are.
+/// is its first and last number and how many there are; what was written before
+/// `window_micros` was not asked for.
 fn newest(
     written: &[(Instant, i64)],
     seen: Option<(u64, u64, u64)>,
     complete_until: Option<i64>,
+    window_micros: i64,
 ) -> Result<Option<Instant>> {
-    let Some((first, last, count)) = seen else { return Ok(None) };
+    let complete = complete_until.map_or(0, |until| written.partition_point(|(_, micros)| *micros < until));
+    let Some((first, last, count)) = seen else {
+        let newest = complete.checked_sub(1).and_then(|last| written.get(last));
+        if newest.is_some_and(|(_, micros)| *micros >= window_micros) {
+            bail!("no probe, and {complete} were written before the answer says it is complete");
+        }
+        return Ok(None);
+    };
     if last.checked_sub(first).context("an order")? + 1 != count {
         bail!("{count} probes from {first} to {last}");
     }
     // The writer may not have noted the last one yet.
     let at = usize::try_from(last)?.min(written.len().saturating_sub(1));
-    let complete = complete_until.map_or(0, |until| written.partition_point(|(_, micros)| *micros < until));
     if at + 1 < complete {
         bail!(
             "the newest probe is {last}, and {complete} were written before the answer says it is complete"
@@ -198,7 +212,7 @@ mod tests {
         let start = Instant::now();
         let written: Vec<_> = (0..10).map(|n| (start + Duration::from_secs(n), n as i64 * 100)).collect();
         let check = |seen: (u64, u64, u64), until: Option<i64>, is_right: bool| {
-            assert_eq!(newest(&written, Some(seen), until).is_ok(), is_right, "{seen:?} {until:?}");
+            assert_eq!(newest(&written, Some(seen), until, 0).is_ok(), is_right, "{seen:?} {until:?}");
         };
         check((0, 5, 6), None, true);
         check((2, 5, 4), Some(501), true);
@@ -206,9 +220,12 @@ mod tests {
         check((0, 5, 5), None, false);
         check((0, 5, 7), None, false);
         check((0, 10, 11), Some(2000), true);
-        assert_eq!(newest(&written, None, None).expect("right"), None);
+        let none = |until, window| newest(&written, None, until, window);
+        assert_eq!(none(None, 0).expect("right"), None);
+        assert_eq!(none(Some(600), 501).expect("right"), None);
+        assert!(none(Some(600), 500).is_err());
         assert_eq!(
-            newest(&written, Some((0, 5, 6)), None).expect("right"),
+            newest(&written, Some((0, 5, 6)), None, 0).expect("right"),
             Some(start + Duration::from_secs(5))
         );
     }

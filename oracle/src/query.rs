@@ -55,6 +55,18 @@ impl Query {
         Ok(Reply { rows: rows.collect::<Result<_>>()?, complete_until, held_by })
     }
 
+    /// What a path answers.
+    ///
+    /// # Errors
+    /// No answer, or one that is no JSON.
+    pub(crate) fn get(&self, path: &str) -> Result<Value> {
+        let answer = http::request(self.0, ("GET", path), &[], b"", PATIENCE)?;
+        if !answer.is_success() {
+            bail!("{path}: {}: {}", answer.status, answer.text());
+        }
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
     /// All rows of a service.
     ///
     /// # Errors
@@ -63,6 +75,7 @@ impl Query {
         let (table, text) = match table {
             Table::Lines => ("log_lines", "arrow_cast(line, 'Utf8')"),
             Table::Spans => ("spans", "concat(name, ' ', attributes['pad'])"),
+            Table::Metrics => ("metric_samples", "concat('ev.', service_name, '.', value_int, '.')"),
         };
         let of_service = format!("FROM {table} WHERE service_name = '{service}'");
         let count = self.ask(&format!("SELECT count(*) {of_service}"))?;

@@ -19,6 +19,8 @@ mod store_faults;
 mod truncate;
 mod zombie;
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use crate::arguments::Options;
@@ -119,8 +121,7 @@ pub(crate) struct Needs {
     pub(crate) rotations: bool,
     /// Lines and stack traces that were cut by time and went on.
     pub(crate) cuts: bool,
-    /// Something was sent again. A run in which the ingesters saw none of it is
-    /// warned of and not failed: what was counted just before a kill is not seen.
+    /// Something was sent again.
     pub(crate) resends: bool,
     /// Something is lost for real: some, and as many as are told.
     pub(crate) losses: bool,
@@ -128,13 +129,16 @@ pub(crate) struct Needs {
     pub(crate) holds: Holds,
 }
 
+/// How long ingesters lease partitions.
+const LEASE: Duration = Duration::from_secs(2);
+
 impl Default for Setup {
     /// An agent, two ingesters and a query service; short times, so that many
     /// commits, moves and cuts fall between the faults.
     fn default() -> Self {
         let settings = [
             ("WEIR_INGEST_FLUSH_INTERVAL", "400ms"),
-            ("WEIR_INGEST_LEASE", "2s"),
+            ("WEIR_INGEST_LEASE", &format!("{}s", LEASE.as_secs())),
             ("WEIR_AGENT_LINE_TIMEOUT", "60ms"),
             ("WEIR_AGENT_MULTILINE_TIMEOUT", "150ms"),
         ];

@@ -13,9 +13,6 @@ use crate::planted::Planted;
 use crate::play;
 use crate::scenario::Scenario;
 
-/// How long is waited for what may never come, where something is expected to be wrong.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 /// What a run came to.
 struct Outcome {
     is_good: bool,
@@ -28,6 +25,9 @@ struct Outcome {
 pub(crate) struct Series {
     as_json: bool,
     binary: PathBuf,
+    /// How long is waited for what may never come, where something is expected to be
+    /// wrong.
+    patience: Duration,
     begun: Instant,
     /// Runs without a bug, each the same for all that look for one there.
     clean: BTreeSet<(&'static str, u64, &'static [&'static str])>,
@@ -37,9 +37,9 @@ pub(crate) struct Series {
 
 impl Series {
     /// No run yet.
-    pub(crate) fn new(as_json: bool, binary: &Path) -> Self {
+    pub(crate) fn new(as_json: bool, binary: &Path, patience: Duration) -> Self {
         let (binary, clean, failed) = (binary.to_owned(), BTreeSet::new(), Vec::new());
-        Self { as_json, binary, begun: Instant::now(), clean, count: 0, failed }
+        Self { as_json, binary, patience, begun: Instant::now(), clean, count: 0, failed }
     }
 
     /// A run with a bug, which must be seen.
@@ -50,7 +50,7 @@ impl Series {
         let name = format!("{} with {}, seed {seed}", planted.scenario, planted.bug);
         let (scenario, mut options) = (planted.scenario()?, options(seed, planted.settings));
         options.environment.push(Variable::everywhere("PLANTED_BUG", planted.bug));
-        (options.live, options.settle) = (PATIENCE, PATIENCE);
+        (options.live, options.settle) = (self.patience, self.patience);
         self.play(&name, |binary| {
             let (report, result) = play::once(scenario, &options, binary)?;
             let is_good = planted.sign.is_in(&report);

@@ -4,7 +4,8 @@
 //! meanwhile was right.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -235,6 +236,41 @@ fn a_rolling_restart_of_all_loses_nothing() {
         running.wait_for_progress();
     }
     running.finish("a_rolling_restart");
+}
+
+/// What supervises Weir kills it a minute after it was told to end.
+const GRACE: Duration = Duration::from_secs(60);
+
+#[test]
+fn who_is_told_to_end_ends_in_time_while_everything_hangs() {
+    let mut running = Running::start("hangs");
+    running.cluster.kafka.pause();
+    running.cluster.postgres.pause();
+    // Something is on its way in all of them.
+    std::thread::sleep(Duration::from_secs(2));
+    let names = ["agent", "ingest-1", "ingest-2"];
+    let nodes = names.map(|name| running.take(name));
+    let told = Instant::now();
+    std::thread::scope(|scope| {
+        for (name, node) in names.into_iter().zip(nodes) {
+            scope.spawn(move || {
+                let status = node.terminate();
+                assert!(
+                    told.elapsed() < GRACE,
+                    "{name} ended {:?} after it was told to: {status}",
+                    told.elapsed()
+                );
+                assert!(status.signal().is_none(), "{name} ended by itself: {status}");
+            });
+        }
+    });
+    running.cluster.kafka.resume();
+    running.cluster.postgres.resume();
+    for name in names {
+        running.start_node(name);
+    }
+    running.wait_for_progress();
+    running.finish("who_is_told_to_end");
 }
 
 #[test]

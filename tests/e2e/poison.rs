@@ -61,9 +61,18 @@ fn a_poison_message_goes_to_the_dead_letters_and_the_partition_goes_on() {
 
 #[test]
 fn a_message_over_which_it_panics_is_put_away_and_the_process_goes_on() {
-    let cluster = Cluster::start("panic");
+    is_put_away_and_replayed("panic", "ingest.decode.after", "panic");
+}
+
+#[test]
+fn a_message_that_it_fails_to_read_is_put_away_and_the_process_goes_on() {
+    is_put_away_and_replayed("error", "ingest.decode.before", "error");
+}
+
+fn is_put_away_and_replayed(name: &str, place: &str, action: &str) {
+    let cluster = Cluster::start(name);
     cluster.set("WEIR_LOG_PARTITIONS", "1");
-    cluster.set("FAILPOINTS", "ingest.decode.after=panic@4");
+    cluster.set("FAILPOINTS", &format!("{place}={action}@4"));
     let ingest = cluster.start_node("ingest", Role::Ingest);
     let query = cluster.start_node("query", Role::Query);
     let agent = cluster.start_node("agent", Role::Agent);
@@ -77,7 +86,7 @@ fn a_message_over_which_it_panics_is_put_away_and_the_process_goes_on() {
         messages(&brokers, "weir.dead-letter").pop().ok_or_else(|| format!("none after {lines} lines"))
     });
     let reason = letter.header("weir-dead-letter-reason").unwrap_or_default().to_owned();
-    assert!(reason.contains("failpoint ingest.decode.after"), "{reason}");
+    assert!(reason.contains(&format!("failpoint {place}")), "{reason}");
     append(&file, "the last\n");
     eventually("what follows is stored", || {
         match query.try_rows("SELECT count(*) FROM logs WHERE body = 'the last'") {

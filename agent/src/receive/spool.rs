@@ -141,9 +141,11 @@ impl Writer {
         let now_micros = self.clock.now_micros();
         let (numbering, next, mut counted) = (Arc::clone(&self.numbering), self.next.0, self.counted);
         let encode = move || {
-            drop(failpoint::reach("agent.spool.encode.before"));
+            let failed =
+                |failed: Injected| DecodeError::Malformed { what: "request", reason: failed.to_string() };
+            failpoint::reach("agent.spool.encode.before").map_err(failed)?;
             let batches = numbering.encode(contents, next, &mut counted, now_micros)?;
-            drop(failpoint::reach("agent.spool.encode.after"));
+            failpoint::reach("agent.spool.encode.after").map_err(failed)?;
             Ok::<_, DecodeError>((batches, counted))
         };
         let encoded = crate::agent::in_background(encode).await;

@@ -14,6 +14,9 @@ use crate::run::Run;
 /// Unless it is asked for otherwise.
 const AWAY_S: u64 = 6 * 60;
 
+/// What a process may have had: what gathers is on disk.
+const MEMORY_MIB: u64 = 400;
+
 pub(super) struct BrokerAway;
 
 impl Scenario for BrokerAway {
@@ -59,6 +62,11 @@ impl Scenario for BrokerAway {
             run.recover()?;
         }
         Ok(())
+    }
+
+    fn judge(&self, run: &mut Run) -> Result<Vec<String>> {
+        let over = run.cluster.memory_mib().into_iter().filter(|(_, mib)| *mib > MEMORY_MIB);
+        Ok(over.map(|(name, mib)| format!("{name} has had {mib} MiB of memory, over {MEMORY_MIB}")).collect())
     }
 }
 

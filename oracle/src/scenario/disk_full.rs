@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rand::Rng;
@@ -11,11 +12,15 @@ use rand::Rng;
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::cluster::Shape;
+use crate::counters::FULL;
 use crate::mount::Mount;
 use crate::run::Run;
 
 /// The disk's size.
 const DISK: &str = "256m";
+
+/// Until something is appended.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) struct DiskFull;
 
@@ -51,8 +56,11 @@ impl Scenario for DiskFull {
     fn inject(&self, run: &mut Run) -> Result<()> {
         let ballast = run.cluster.dir().join("disk/ballast");
         while run.is_to_go_on() {
+            run.board.read("all");
+            let before = run.board.now("all", FULL).unwrap_or(0);
             fill(&ballast)?;
-            run.sleep_ms(500..3000);
+            wait_until_met(run, before)?;
+            run.sleep_ms(0..2500);
             if run.random.random_bool(0.3) {
                 // What it appends meanwhile took what was left.
                 run.kill("all")?;
@@ -67,6 +75,20 @@ impl Scenario for DiskFull {
         }
         Ok(())
     }
+}
+
+/// Waits until Weir has been told that there is no room.
+fn wait_until_met(run: &mut Run, before: u64) -> Result<()> {
+    let begun = Instant::now();
+    while run.board.now("all", FULL).is_none_or(|count| count <= before) {
+        if begun.elapsed() > PATIENCE {
+            bail!("the disk is full, and {PATIENCE:?} later the event log has not met it");
+        }
+        run.sleep_ms(50..100);
+        run.board.read("all");
+        run.mind()?;
+    }
+    Ok(())
 }
 
 /// Takes all there is.

@@ -6,7 +6,9 @@
 mod kept;
 mod places;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -14,8 +16,8 @@ use rand::Rng;
 use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 
-use self::places::{AGENT, INGEST, Place, REVOKE, SEGMENTS};
-use super::{Needs, Scenario, Setup};
+use self::places::{AGENT, INGEST, Lure, Place, REVOKE, SEGMENTS};
+use super::{LEASE, Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::cluster::{Shape, Variable};
 use crate::run::Run;
@@ -25,9 +27,13 @@ pub(super) use self::kept::KeptCopies;
 /// Nothing happens at a place that nobody passes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Places of a process that fail at a time, and for how long.
-const PLACES: usize = 3;
-const TURN: Duration = Duration::from_secs(6);
+const VARIABLE: &str = "FAILPOINTS";
+
+/// How long is waited for a process to fail at a place.
+const TURN: Duration = Duration::from_secs(12);
+
+/// How long it then goes on, at least.
+const AFTERMATH: Duration = Duration::from_millis(700);
 
 /// Over Kafka and Postgres, or in one process over a disk log and SQLite.
 pub(super) struct Failpoints(pub(super) Shape);
@@ -59,9 +65,10 @@ impl Scenario for Failpoints {
 
     fn setup(&self, _options: &Options) -> Setup {
         let mut setup = Setup { shape: self.0, ..Setup::default() };
+        // Segments that are begun and removed all the time.
+        setup.settings.push(("WEIR_AGENT_RECEIVE_SPOOL_BYTES", "512KiB".to_owned()));
         if self.0 == Shape::All {
             setup.nodes = vec!["all"];
-            // Segments that are begun and removed all the time.
             setup.settings.push(("WEIR_LOG_SEGMENT_BYTES", "64KiB".to_owned()));
             setup.needs = Needs { commits: true, ..Needs::default() };
         }
@@ -74,29 +81,50 @@ impl Scenario for Failpoints {
     }
 
     fn inject(&self, run: &mut Run) -> Result<()> {
-        let roles: &[(&str, &[&[Place]])] = match self.0 {
+        let roles: &[(&[&str], &[&[Place]])] = match self.0 {
             _ if run.options.environment.iter().any(Variable::tells_to_fail) => &[],
             Shape::Split => {
-                &[("agent", &[AGENT]), ("ingest-1", &[INGEST, REVOKE]), ("ingest-2", &[INGEST, REVOKE])]
+                &[(&["agent"], &[AGENT, SEGMENTS]), (&["ingest-1", "ingest-2"], &[INGEST, REVOKE])]
             }
-            Shape::All => &[("all", &[AGENT, INGEST, SEGMENTS])],
+            Shape::All => &[(&["all"], &[AGENT, INGEST, SEGMENTS])],
         };
-        let mut decks: Vec<_> = roles.iter().map(|(node, lists)| (*node, Deck::new(lists))).collect();
+        let mut turns = Vec::new();
+        for (nodes, lists) in roles {
+            let deck = Rc::new(RefCell::new(Deck::new(lists)));
+            for node in *nodes {
+                turns.push((*node, deck.clone(), Turn::begin(run, node, &mut deck.borrow_mut())?));
+            }
+        }
         let (mut told, mut last) = (Told::default(), Instant::now());
         while run.is_to_go_on() {
-            for (node, deck) in &mut decks {
-                let plan = deck.plan(PLACES, &mut run.random);
-                restart(run, node, Some(plan))?;
+            run.sleep_ms(50..100);
+            let new = told.hear(run)?;
+            if !new.is_empty() {
+                last = Instant::now();
             }
-            let begun = Instant::now();
-            while run.is_to_go_on() && begun.elapsed() < TURN {
-                run.sleep_ms(100..200);
-                if told.count(run)? > 0 {
-                    last = Instant::now();
+            if last.elapsed() > PATIENCE {
+                bail!("no place has failed for {PATIENCE:?}");
+            }
+            if turns.is_empty() {
+                new.iter().for_each(|(_, line)| run.over(line));
+            }
+            for (node, deck, turn) in &mut turns {
+                let met = new.iter().find(|(of, line)| of == node && turn.is_met_by(line));
+                if let (Some((_, line)), None) = (met, turn.met) {
+                    run.over(line);
+                    turn.met = Some(Instant::now());
+                    // Who is started again need not end again: it is to make up for it.
+                    run.cluster.node(node)?.unset(VARIABLE);
                 }
-                if last.elapsed() > PATIENCE {
-                    bail!("no place has failed for {PATIENCE:?}");
+                match turn.met {
+                    // Whoever failed must go on: nobody helps before something that was
+                    // written since is to be seen.
+                    Some(met) if met.elapsed() < AFTERMATH || !run.is_live_since(met)? => continue,
+                    Some(_) => {}
+                    None if turn.since.elapsed() < TURN => continue,
+                    None => deck.borrow_mut().put_back(turn),
                 }
+                *turn = Turn::begin(run, node, &mut deck.borrow_mut())?;
             }
         }
         // What they left is to be put right.
@@ -109,65 +137,101 @@ impl Scenario for Failpoints {
 
 /// What failpoints have told, so that what is new is a fault.
 #[derive(Default)]
-struct Told(BTreeMap<String, u64>);
+struct Told(BTreeMap<String, usize>);
 
 impl Told {
-    /// Counts what failed since it was looked last, and starts again who ended.
-    fn count(&mut self, run: &mut Run) -> Result<u64> {
-        let mut said = BTreeMap::<_, u64>::new();
-        for line in run.cluster.said("failpoint ") {
-            *said.entry(line).or_default() += 1;
+    /// What failed since it was looked last, as nodes and what they said. Starts again
+    /// who ended.
+    fn hear(&mut self, run: &mut Run) -> Result<Vec<(String, String)>> {
+        let mut new = Vec::new();
+        for node in run.cluster.names("") {
+            let said = run.cluster.node(&node)?.said("failpoint ");
+            let told = self.0.entry(node.clone()).or_default();
+            for line in said.iter().skip(*told) {
+                new.push((node.clone(), line.clone()));
+            }
+            *told = said.len();
         }
         run.mind()?;
-        let mut new = 0;
-        for (what, count) in &said {
-            for _ in self.0.get(what).copied().unwrap_or(0)..*count {
-                run.over(what);
-                new += 1;
-            }
-        }
-        self.0 = said;
         Ok(new)
     }
 }
 
 /// Kills a node, and starts it with these failpoints.
 fn restart(run: &mut Run, node: &str, plan: Option<String>) -> Result<()> {
-    run.cluster.node(node)?.unset("FAILPOINTS");
+    run.cluster.node(node)?.unset(VARIABLE);
     if let Some(plan) = plan {
         eprintln!("{node}: {plan}");
-        run.cluster.node(node)?.set("FAILPOINTS", plan);
+        run.cluster.node(node)?.set(VARIABLE, plan);
     }
     run.kill(node)?;
     run.launch(node)
 }
 
-/// Every action at every place of a process, in a random order, and then again.
+/// A process has failed at a place, or is about to.
+struct Turn {
+    place: &'static Place,
+    action: &'static str,
+    since: Instant,
+    /// When it first failed there.
+    met: Option<Instant>,
+}
+
+impl Turn {
+    fn begin(run: &mut Run, node: &str, deck: &mut Deck) -> Result<Self> {
+        let (place, action) = deck.draw(&mut run.random);
+        let plan = plan(place, action, &mut run.random);
+        restart(run, node, Some(plan))?;
+        if let Lure::Newcomer = place.lure {
+            let other = if node == "ingest-1" { "ingest-2" } else { "ingest-1" };
+            run.kill(other)?;
+            std::thread::sleep(2 * LEASE);
+            run.launch(other)?;
+        }
+        Ok(Self { place, action, since: Instant::now(), met: None })
+    }
+
+    fn is_met_by(&self, line: &str) -> bool {
+        line.starts_with(&format!("failpoint {}: ", self.place.name))
+    }
+}
+
+/// Every action at every place of a role, in a random order, and then again.
 struct Deck {
-    all: Vec<(&'static Place, &'static str)>,
-    left: Vec<(&'static Place, &'static str)>,
+    places: Vec<&'static Place>,
+    left: VecDeque<(&'static Place, &'static str)>,
 }
 
 impl Deck {
     fn new(lists: &[&'static [Place]]) -> Self {
-        let places = lists.iter().copied().flatten();
-        let all = places.flat_map(|place| place.actions.iter().map(move |action| (place, *action))).collect();
-        Self { all, left: Vec::new() }
+        Self { places: lists.iter().copied().flatten().collect(), left: VecDeque::new() }
     }
 
-    /// What fails next, and how often.
-    fn plan(&mut self, places: usize, random: &mut SmallRng) -> String {
-        let mut parts = Vec::new();
-        for _ in 0..places {
-            if self.left.is_empty() {
-                self.left.clone_from(&self.all);
-                self.left.shuffle(random);
+    fn draw(&mut self, random: &mut SmallRng) -> (&'static Place, &'static str) {
+        loop {
+            if let Some(drawn) = self.left.pop_front() {
+                return drawn;
             }
-            let Some((place, action)) = self.left.pop() else { break };
-            parts.push(format!("{}={action}%{}", place.name, place.passes * random.random_range(1..=2)));
-            parts.extend(place.lure.map(str::to_owned));
+            let each =
+                self.places.iter().flat_map(|place| place.actions.iter().map(|action| (*place, *action)));
+            let mut all: Vec<_> = each.collect();
+            all.shuffle(random);
+            self.left.extend(all);
         }
-        parts.join(";")
+    }
+
+    /// Nobody came by in time.
+    fn put_back(&mut self, turn: &Turn) {
+        self.left.push_back((turn.place, turn.action));
+    }
+}
+
+/// As `FAILPOINTS` says it.
+fn plan(place: &Place, action: &str, random: &mut SmallRng) -> String {
+    let plan = format!("{}={action}%{}", place.name, place.passes * random.random_range(1..=2));
+    match place.lure {
+        Lure::Failpoint(lure) => format!("{plan};{lure}"),
+        Lure::Load | Lure::Newcomer => plan,
     }
 }
 
@@ -179,20 +243,24 @@ mod tests {
 
     use super::*;
 
+    fn drawn(seed: u64, count: usize) -> Vec<String> {
+        let (mut deck, mut random) = (Deck::new(&[INGEST, REVOKE]), SmallRng::seed_from_u64(seed));
+        (0..count)
+            .map(|_| deck.draw(&mut random))
+            .map(|(place, action)| format!("{} {action}", place.name))
+            .collect()
+    }
+
     #[test]
     fn a_seed_says_what_fails() {
-        let drawn = |seed| Deck::new(&[INGEST]).plan(PLACES, &mut SmallRng::seed_from_u64(seed));
-        assert_eq!(drawn(1), drawn(1));
-        assert_ne!(drawn(1), drawn(2));
-        assert_eq!(drawn(1).split(';').count(), PLACES);
+        assert_eq!(drawn(1, 5), drawn(1, 5));
+        assert_ne!(drawn(1, 5), drawn(2, 5));
     }
 
     #[test]
     fn everything_fails_in_turn() {
-        let mut deck = Deck::new(&[INGEST, REVOKE]);
-        let (all, mut random) = (deck.all.len(), SmallRng::seed_from_u64(1));
-        let plans: Vec<_> = (0..all.div_ceil(PLACES)).map(|_| deck.plan(PLACES, &mut random)).collect();
-        let parts = plans.iter().flat_map(|plan| plan.split(';')).filter_map(|part| part.split('%').next());
-        assert!(parts.collect::<BTreeSet<_>>().len() >= all, "{plans:?}");
+        let each = INGEST.iter().chain(REVOKE).map(|place| place.actions.len()).sum();
+        assert_eq!(drawn(1, each).iter().collect::<BTreeSet<_>>().len(), each);
+        assert_eq!(drawn(1, each + 1).len(), each + 1);
     }
 }

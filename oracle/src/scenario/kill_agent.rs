@@ -57,6 +57,11 @@ impl Scenario for KillAgent {
         }
         Ok(())
     }
+
+    fn judge(&self, run: &mut Run) -> Result<Vec<String>> {
+        let kinds = ["kill agent in half a stack trace", "kill agent while Kafka stands still"];
+        Ok(kinds.iter().filter_map(|kind| run.lacks(kind)).collect())
+    }
 }
 
 /// Waits for a stack trace whose first half has been sent for lack of the rest; true

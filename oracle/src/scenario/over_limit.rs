@@ -31,7 +31,15 @@ impl Scenario for OverLimit {
 
     fn setup(&self, _options: &Options) -> Setup {
         let needs = Needs { commits: true, losses: true, ..Needs::default() };
-        let plan = Plan { files: 2, file_rate: 4000, containers: 0, otlp: 1, ships: 0, ..Plan::default() };
+        let plan = Plan {
+            files: 2,
+            file_rate: 4000,
+            containers: 0,
+            docker: 0,
+            otlp: 1,
+            ships: 0,
+            ..Plan::default()
+        };
         let mut setup = Setup { shape: Shape::All, nodes: vec!["all"], needs, plan, ..Setup::default() };
         setup.settings.push(("WEIR_AGENT_LIMITS_POD", "{ lines_per_second: 400, burst: 1s }".to_owned()));
         // A line that is cut in two would be two that are dropped, and one that is missing.

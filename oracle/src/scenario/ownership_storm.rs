@@ -80,4 +80,9 @@ impl Scenario for OwnershipStorm {
         }
         Ok(())
     }
+
+    fn judge(&self, run: &mut Run) -> Result<Vec<String>> {
+        let kinds = ["add partition", "add ingester", "end ingester", "kill ingester for good"];
+        Ok(kinds.iter().filter_map(|kind| run.lacks(kind)).collect())
+    }
 }

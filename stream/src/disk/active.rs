@@ -62,7 +62,12 @@ impl ActiveSegment {
         let file = files.create(&path).map_err(StepError::at("create", &path))?;
         let header = segment::header(&place.partition, base);
         write_all(&*file, &mut [IoSlice::new(&header)], 0).map_err(StepError::at("write", &path))?;
-        file.sync_all().map_err(StepError::at("sync", &path))?;
+        let sync = || {
+            reach("log.segment.sync.before")?;
+            file.sync_all()?;
+            reach("log.segment.sync.after")
+        };
+        sync().map_err(StepError::at("sync", &path))?;
         reach("log.segment.sync_directory.before").map_err(StepError::at("sync", &place.dir))?;
         if !planted::is("no-directory-fsync") {
             files.sync_dir(&place.dir).map_err(StepError::at("sync", &place.dir))?;

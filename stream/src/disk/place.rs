@@ -75,7 +75,12 @@ impl Place {
             }
             failpoint::reach("log.segment.unlink.after")?;
         }
-        if removable > 0 { files.sync_dir(&self.dir) } else { Ok(()) }
+        if removable > 0 {
+            failpoint::reach("log.segment.unlink.sync_directory.before")?;
+            files.sync_dir(&self.dir)?;
+            failpoint::reach("log.segment.unlink.sync_directory.after")?;
+        }
+        Ok(())
     }
 }
 

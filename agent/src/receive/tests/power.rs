@@ -106,7 +106,7 @@ impl Life {
         let handles = Handles::new("test");
         let directory = PathBuf::from("/state/receive");
         let partitions = Signal::ALL.map(|signal| (signal, 4));
-        let opened = open(Arc::new(self.files.clone()), &directory, &partitions, &handles);
+        let opened = open(Arc::new(self.files.clone()), &directory, &partitions, 1 << 30, &handles);
         let (spools, mut lanes) = match opened {
             Ok(opened) => opened,
             Err(_) if self.files.is_dead() => {

@@ -2,13 +2,13 @@
 //! deleted; then it fails around the removal of those copies.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 
 use super::places::KEPT;
-use super::{Deck, Told, restart};
+use super::{Deck, Told, Turn, restart};
 use crate::arguments::Options;
 use crate::load::Plan;
 use crate::run::Run;
@@ -53,24 +53,38 @@ impl Scenario for KeptCopies {
     fn inject(&self, run: &mut Run) -> Result<()> {
         let (mut deck, mut told) = (Deck::new(&[KEPT]), Told::default());
         while run.is_to_go_on() {
-            let plan = deck.plan(1, &mut run.random);
-            restart(run, "agent", Some(plan))?;
+            Turn::begin(run, "agent", &mut deck)?;
             run.see()?;
             run.cluster.kafka()?.pause();
             let kept = delete_and_wait(run);
             run.cluster.kafka()?.resume();
             eprintln!("{} files were deleted and copied", kept?);
             let begun = Instant::now();
-            while told.count(run)? == 0 {
+            let line = loop {
+                if let Some((_, line)) = told.hear(run)?.pop() {
+                    break line;
+                }
                 if begun.elapsed() > PATIENCE {
                     bail!("copies were kept, and {PATIENCE:?} later none was removed");
                 }
                 run.sleep_ms(50..100);
-            }
+            };
+            run.over(&line);
             run.recover()?;
+            while copies(&kept_in(run)?)? > 0 {
+                told.hear(run)?;
+                if begun.elapsed() > PATIENCE {
+                    bail!("{PATIENCE:?} after Kafka went on there are copies left");
+                }
+                run.sleep_ms(50..100);
+            }
         }
         restart(run, "agent", None)
     }
+}
+
+fn kept_in(run: &mut Run) -> Result<PathBuf> {
+    Ok(run.cluster.node("agent")?.data().join("agent/kept"))
 }
 
 /// Deletes what was rotated, and waits until there are as many copies.
@@ -89,7 +103,7 @@ fn delete_and_wait(run: &mut Run) -> Result<usize> {
             fs::remove_file(entry.path())?;
         }
     }
-    let kept = run.cluster.node("agent")?.data().join("agent/kept");
+    let kept = kept_in(run)?;
     while copies(&kept)? < deleted {
         if begun.elapsed() > PATIENCE {
             bail!("{deleted} files with unread lines were deleted, and {} copies are kept", copies(&kept)?);
