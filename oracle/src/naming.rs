@@ -14,6 +14,9 @@ const SILENT: Duration = Duration::from_secs(60);
 /// is alive.
 const FRESH: Duration = Duration::from_secs(5);
 
+/// From the first answer until every partition has been read to its end.
+const START: Duration = Duration::from_secs(10);
+
 /// Words told of findings.
 const EXAMPLES: usize = 5;
 
@@ -23,6 +26,9 @@ pub(crate) enum Holds {
     /// Nothing that must be seen.
     #[default]
     Unsaid,
+    /// Neither ingesters nor the event log are away: no partition is named, once all have
+    /// been read to their ends.
+    Agents,
     /// Ingesters are away, and nobody else: their partitions are named, soon.
     Partitions,
     /// The event log or an agent is away for minutes: lanes are named.
@@ -35,7 +41,7 @@ impl Holds {
         match self {
             Self::Partitions => Duration::from_secs(10),
             // It is silent first; then somebody has to ask.
-            Self::Unsaid | Self::Lanes => Duration::from_secs(75),
+            Self::Unsaid | Self::Agents | Self::Lanes => Duration::from_secs(75),
         }
     }
 }
@@ -66,6 +72,14 @@ pub(crate) struct Truth<'a> {
     pub(crate) live: Duration,
 }
 
+impl Truth<'_> {
+    /// True if somebody serves every partition.
+    fn is_served(&self, asked: Instant) -> bool {
+        let begun = self.sightings.first().map(|of| of.at + START);
+        self.holds == Holds::Agents && begun.is_some_and(|begun| asked > begun)
+    }
+}
+
 /// What answers that named somebody said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Named {
@@ -84,6 +98,9 @@ pub(crate) fn judge(answers: &[Naming], truth: Truth<'_>) -> Named {
         let (partitions, lanes): (Vec<_>, Vec<_>) =
             answer.names.iter().partition(|name| is_partition(name, truth.partitions));
         named.partitions += u64::from(!partitions.is_empty());
+        if let Some(name) = partitions.first().filter(|_| truth.is_served(answer.asked)) {
+            named.wrong.push(format!("{name:?} holds an answer, and nothing happens to ingesters"));
+        }
         named.lanes += u64::from(!lanes.is_empty());
         for lane in lanes {
             if !truth.lanes.contains(lane) {
@@ -103,7 +120,7 @@ pub(crate) fn judge(answers: &[Naming], truth: Truth<'_>) -> Named {
     let missing = match truth.holds {
         Holds::Partitions => named.partitions == 0,
         Holds::Lanes => named.lanes == 0,
-        Holds::Unsaid => false,
+        Holds::Unsaid | Holds::Agents => false,
     };
     named.wrong.truncate(EXAMPLES);
     if missing {
@@ -213,6 +230,18 @@ mod tests {
         check((30, 30), true);
         check((90, 90), true);
         check((60, 30), true);
+    }
+
+    #[test]
+    fn where_nothing_happens_to_ingesters_no_partition_is_named() {
+        let check = |holds, asked: u64, names: &[&str], is_right: bool| {
+            let named = Run::new(holds, &[(5, 5)], &[]).judge(&[(asked, 5, names)]);
+            assert_eq!(named.wrong.is_empty(), is_right, "{holds:?} {asked} {names:?}");
+        };
+        check(Holds::Agents, 15, &[PARTITION], true);
+        check(Holds::Agents, 16, &[PARTITION], false);
+        check(Holds::Agents, 16, &[LANE], true);
+        check(Holds::Unsaid, 16, &[PARTITION], true);
     }
 
     #[test]

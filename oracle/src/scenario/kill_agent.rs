@@ -8,6 +8,7 @@ use rand::Rng;
 use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::load::Plan;
+use crate::naming::Holds;
 use crate::run::Run;
 
 pub(super) struct KillAgent;
@@ -24,7 +25,14 @@ impl Scenario for KillAgent {
     fn setup(&self, _options: &Options) -> Setup {
         Setup {
             plan: Plan { containers: 2, rotation: 0.02, ..Plan::default() },
-            needs: Needs { commits: true, rotations: true, cuts: true, resends: true, ..Needs::default() },
+            needs: Needs {
+                commits: true,
+                rotations: true,
+                cuts: true,
+                resends: true,
+                holds: Holds::Agents,
+                ..Needs::default()
+            },
             ..Setup::default()
         }
     }

@@ -13,6 +13,7 @@ use crate::cluster::Shape;
 use crate::event::Style;
 use crate::ledger::{Feed, Table};
 use crate::load::{Plan, push_logs};
+use crate::naming::Holds;
 use crate::run::Run;
 
 /// What `agent.receive.max_body` is.
@@ -46,7 +47,7 @@ impl Scenario for Pressure {
     }
 
     fn setup(&self, options: &Options) -> Setup {
-        let needs = Needs { commits: true, ..Needs::default() };
+        let needs = Needs { commits: true, holds: Holds::Agents, ..Needs::default() };
         // A shell that is told to come again does so in seconds: too slow for a brief run.
         let plan = Plan { otlp: 4, ships: u32::from(!options.is_brief), ..Plan::default() };
         let mut setup = Setup { shape: Shape::All, nodes: vec!["all"], needs, plan, ..Setup::default() };
