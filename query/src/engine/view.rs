@@ -109,12 +109,15 @@ fn log_lines(logs: Arc<dyn TableProvider>, layouts: Layouts) -> Result<Arc<dyn T
 fn grouped(stored: Arc<dyn TableProvider>) -> Result<Arc<dyn TableProvider>> {
     use series::column::{DESCRIPTION, FIRST_TIMESTAMP, LABELS, RESOURCE_ATTRIBUTES, TIMESTAMP};
     let of = |name: &str| ident(name);
+    // By an order, though any would do: without one DataFusion 55 merges partial results
+    // as slices that count, and hold, the whole batch for each series.
+    let any = |name: &str| first_value(of(name), vec![of(TIMESTAMP).sort(true, false)]).alias(name);
     view(LogicalPlanBuilder::scan(Table::MetricSeries.name(), provider_as_source(stored), None)?.aggregate(
         IDENTITY.iter().map(|name| of(name)).collect::<Vec<Expr>>(),
         vec![
             max(of(DESCRIPTION)).alias(DESCRIPTION),
-            first_value(of(LABELS), vec![]).alias(LABELS),
-            first_value(of(RESOURCE_ATTRIBUTES), vec![]).alias(RESOURCE_ATTRIBUTES),
+            any(LABELS),
+            any(RESOURCE_ATTRIBUTES),
             min(of(FIRST_TIMESTAMP)).alias(FIRST_TIMESTAMP),
             max(of(TIMESTAMP)).alias(LAST_TIMESTAMP),
         ],

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weir_runtime::{ByteSize, HumanDuration};
 
+use crate::fixture::metrics::Point;
 use crate::fixture::{NEW_YEAR, World, ask, numbers, row, rows};
 use crate::{Config, QueryError};
 
@@ -20,6 +21,20 @@ async fn memory_runs_out_for_the_question_only() {
     let error = rows(engine.sql(ask(query)).await).await.expect_err("too much");
     assert!(matches!(error, QueryError::Memory { .. }), "{error:?}");
     assert_eq!(numbers(&engine, "SELECT 1").await, [1]);
+}
+
+#[tokio::test]
+async fn the_labels_of_thousands_of_series_fit() {
+    let world = World::new().await;
+    for stored in 0..2 {
+        let series = (0..8000).map(|number| 8000 * stored + number);
+        let label = "a label of forty characters, more or less";
+        let point = |series| Point { metric: "cpu", series, label, micros: NEW_YEAR, value: 1.0 };
+        world.arrive_points(&series.map(point).collect::<Vec<_>>());
+        world.flush().await;
+    }
+    let engine = world.engine(Config { memory: ByteSize::mib(256), ..Config::default() });
+    assert_eq!(numbers(&engine, "SELECT count(labels['label']) FROM metric_series").await, [16_000]);
 }
 
 #[tokio::test]
