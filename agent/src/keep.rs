@@ -133,10 +133,11 @@ impl Keep {
         failpoint::reach("agent.keep.sync.after")?;
         let path = self.path(key);
         fs::rename(&drafted, &path)?;
+        // Whatever fails from here on, it is there and takes room.
+        self.held.insert(key, bytes);
         failpoint::reach("agent.keep.sync_directory.before")?;
         sync_directory(&path)?;
         failpoint::reach("agent.keep.sync_directory.after")?;
-        self.held.insert(key, bytes);
         File::open(path)
     }
 

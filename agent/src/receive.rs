@@ -67,11 +67,11 @@ use identity::Lanes;
 use metric::Received;
 use spool::{Backlog, Numbering, Writer};
 
-/// A spool's segment, at most and at least. Whole ones are what trimming gives back.
-const SEGMENT_BYTES: (u64, u64) = (16 << 20, 64 << 10);
-
-/// A small spool has several segments, too.
-const SEGMENTS: u64 = 8;
+/// A spool's segment, bytes. Whole ones are what trimming gives back, so a small spool
+/// has smaller ones.
+const SEGMENT_BYTES_MAX: u64 = 16 << 20;
+const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+const SEGMENTS_PER_SPOOL: u64 = 8;
 
 /// What was just written is sent on from memory.
 const TAIL_BYTES: ByteSize = ByteSize::mib(8);
@@ -276,7 +276,9 @@ fn open(
 ) -> Result<(DiskLog, Lanes), StartError> {
     let config = DiskConfig {
         dir: directory.join("spool"),
-        segment_bytes: ByteSize((spool_bytes / SEGMENTS).clamp(SEGMENT_BYTES.1, SEGMENT_BYTES.0)),
+        segment_bytes: ByteSize(
+            (spool_bytes / SEGMENTS_PER_SPOOL).clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX),
+        ),
         tail_bytes: TAIL_BYTES,
         queue_bytes: ByteSize::mib(8),
         // An answer means that it is on disk, and what was sent on is not kept.

@@ -1,7 +1,7 @@
 //! One incarnation of one file: where its reading stands.
 //!
 //! Its descriptor stays open after the file was renamed or deleted, until it
-//! has been read to its end and was quiet for a while.
+//! has been read to its end, was quiet for a while, and the log has all of it.
 
 mod about;
 mod copied;

@@ -1,6 +1,9 @@
 //! Is everything there that an answer says is? Somebody who asks for the number of rows
 //! of each input that is answered, again and again, and holds each answer to its
-//! `complete_until`: what was acknowledged before that time must be counted.
+//! `complete_until`: what was acknowledged before that time must be counted. As many as
+//! got no answer and are there all the same may be missing unseen; the judge of rows
+//! sees each at the end.
+//!
 //! [`crate::probe`] does the same for one file, more often, and looks for the newest.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,8 +30,8 @@ pub(crate) struct Audit {
 /// What was found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Audited {
-    /// Inputs in answers that were owed something.
-    pub(crate) held: u64,
+    /// Inputs in answers that were owed something, by table.
+    pub(crate) held: BTreeMap<&'static str, u64>,
     /// What answers lacked, in words.
     pub(crate) wrong: Vec<String>,
 }
@@ -88,7 +91,7 @@ fn ask(
             continue;
         }
         let service = of.1;
-        found.held += u64::from(owed > 0);
+        *found.held.entry(name).or_default() += u64::from(owed > 0);
         if count < owed {
             found.wrong.push(format!(
                 "{count} rows of {service} in {name}, and {owed} were acknowledged before it says that it is complete"

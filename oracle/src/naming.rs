@@ -51,7 +51,8 @@ impl Holds {
 pub(crate) struct Naming {
     /// When it was asked for.
     pub(crate) asked: Instant,
-    /// When the newest was written that anybody has seen.
+    /// When the newest was written that is in it; where it holds none of the last minute,
+    /// that anybody has seen.
     pub(crate) newest: Option<Instant>,
     pub(crate) names: Vec<String>,
 }

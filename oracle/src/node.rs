@@ -219,7 +219,9 @@ impl Node {
     pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
         let said = fs::read(&self.stderr).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
-        said.lines().filter(|line| line.starts_with(beginning)).map(str::to_owned).collect()
+        // The last line may be half of one.
+        let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter(|line| line.starts_with(beginning)).map(str::to_owned).collect()
     }
 
     fn signal(&self, signal: Signal) {

@@ -148,13 +148,18 @@ impl Seen {
         state.answers += 1;
         let number = |column: usize| answer.rows.first().and_then(|row| row.get(column)?.as_u64());
         let seen = number(0).zip(number(1)).zip(number(2)).map(|((first, last), count)| (first, last, count));
+        let mut own = None;
         // Before its lane has said anything, nobody knows of it.
         let window = if state.sightings.is_empty() { i64::MAX } else { now_micros() - WINDOW_MICROS };
         match newest(&state.written, seen, answer.complete_until, window) {
-            Ok(newest) => state.sightings.extend(newest.map(|newest| Sighting { at, newest })),
+            Ok(newest) => {
+                own = newest;
+                state.sightings.extend(newest.map(|newest| Sighting { at, newest }));
+            }
             Err(error) => state.wrong.push(format!("{error:#}")),
         }
-        let newest = state.sightings.last().map(|sighting| sighting.newest);
+        // It may be older than what was asked for.
+        let newest = own.or_else(|| state.sightings.last().map(|sighting| sighting.newest));
         state.namings.push(Naming { asked, newest, names: answer.held_by });
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fault::Faults;
 use crate::judge::Findings;
+use crate::ledger::Table;
 use crate::scenario::Needs;
 
 /// Fewer events say nothing.
@@ -39,7 +40,7 @@ pub(crate) struct Evidence {
     /// Of them such that name a lane, and such that name a partition.
     pub(crate) answers_naming: [u64; 2],
     /// How often an input was held to an answer's `complete_until`.
-    pub(crate) inputs_audited: u64,
+    pub(crate) inputs_audited: BTreeMap<&'static str, u64>,
     pub(crate) unanswered_questions: u64,
     /// The most memory of each process at the end, MiB.
     pub(crate) memory_mib: BTreeMap<String, u64>,
@@ -167,7 +168,10 @@ fn vacuous(evidence: &Evidence, asked: u64, needs: Needs) -> Vec<String> {
     need("faults", happened, asked.max(1));
     need("acknowledged events", found.acknowledged, EVENTS_MIN);
     need("answers", evidence.answers, ANSWERS_MIN);
-    need("inputs in answers", evidence.inputs_audited, 1);
+    for table in Table::ALL.map(Table::rows) {
+        let held = evidence.inputs_audited.get(table).copied().unwrap_or(0);
+        need(&format!("inputs in answers about {table}"), held, 1);
+    }
     if needs.commits {
         need(
             "faults with a commit before the next",
@@ -215,7 +219,7 @@ mod tests {
             commits: 9,
             duplicates_refused: 1,
             answers: 99,
-            inputs_audited: 99,
+            inputs_audited: Table::ALL.map(|table| (table.rows(), 9)).into(),
             ..Evidence::default()
         }
     }
@@ -245,7 +249,7 @@ mod tests {
         check(|of| of.faults = Faults::default());
         check(|of| of.findings.acknowledged = 10);
         check(|of| of.answers = 0);
-        check(|of| of.inputs_audited = 0);
+        check(|of| of.inputs_audited.retain(|table, _| *table != "spans"));
         check(|of| of.duplicates_refused = 0);
         check(|of| of.rotations = 3);
         check(|of| of.findings.continued = 0);

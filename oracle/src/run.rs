@@ -3,6 +3,7 @@
 
 mod conclude;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -59,6 +60,10 @@ pub(crate) struct Run {
     pub(crate) poisoned: Vec<Vec<u8>>,
     /// Processes are told to end by themselves.
     pub(crate) is_told_to_fail: bool,
+    /// The most memory of each process when the load ended, MiB.
+    pub(crate) memory_mib: BTreeMap<String, u64>,
+    /// What failpoints of each node had told when it was last started.
+    told_to_fail: BTreeMap<String, usize>,
     needs: Needs,
     asked: u64,
     faults: Faults,
@@ -91,6 +96,8 @@ pub(crate) fn run(scenario: &dyn Scenario, options: &Options, dir: &Path, binary
         halves: Halves::default(),
         poisoned: Vec::new(),
         is_told_to_fail: options.environment.iter().any(Variable::tells_to_fail),
+        memory_mib: BTreeMap::new(),
+        told_to_fail: BTreeMap::new(),
         needs: setup.needs,
         asked: options.faults.unwrap_or(if options.is_brief { scenario.brief() } else { scenario.faults() }),
         faults: Faults::default(),
@@ -161,7 +168,17 @@ impl Run {
     /// # Errors
     /// It cannot be started.
     pub(crate) fn launch(&mut self, name: &str) -> Result<()> {
-        self.cluster.launch(name)
+        self.cluster.launch(name)?;
+        if self.is_told_to_fail {
+            let told = self.failed_as_told(name)?;
+            self.told_to_fail.insert(name.to_owned(), told);
+        }
+        Ok(())
+    }
+
+    /// How often a node failed because it was told to, over all its lives.
+    fn failed_as_told(&mut self, name: &str) -> Result<usize> {
+        Ok(self.cluster.node(name)?.said("failpoint ").len())
     }
 
     /// Sleeps for as long as the seed says.
@@ -219,12 +236,15 @@ impl Run {
     pub(crate) fn mind(&mut self) -> Result<()> {
         for (name, status, how) in self.cluster.ended()? {
             let crash = format!("{name} ended by itself with {how}");
-            // Nobody is told to fail so.
-            if self.is_told_to_fail && status.signal().is_some() {
-                self.wrongs.push(crash.clone());
+            if self.is_told_to_fail {
+                let before = self.told_to_fail.get(&name).copied().unwrap_or(0);
+                // Nobody is told to fail by a signal.
+                if status.signal().is_some() || self.failed_as_told(&name)? <= before {
+                    self.wrongs.push(format!("{crash}, and nobody told it to"));
+                }
             }
             self.crashes.push(crash);
-            self.cluster.launch(&name)?;
+            self.launch(&name)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! something durable depends on.
 //!
 //! ```sh
-//! FAILPOINTS='ingest.put.before=error@3;ingest.commit.after=exit%10' weir ingest
+//! FAILPOINTS='ingest.put.before=error@3;storage.commit.after=exit%10' weir ingest
 //! ```
 //!
 //! | action | the place |

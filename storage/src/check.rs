@@ -87,8 +87,8 @@ pub enum Wrong {
         /// What the catalog says.
         expected: u32,
     },
-    /// Its rows are of other times than the catalog says, and are passed over, or looked
-    /// at for nothing.
+    /// Its rows are of other times than the catalog says: queries pass it over, or read it
+    /// in vain.
     Times,
     /// It is of another table or tenant.
     Another {
@@ -241,18 +241,15 @@ fn look_into(content: &Bytes, entry: &FileEntry) -> Option<Wrong> {
     if let Some(expected) = entry.crc32c.filter(|expected| *expected != found) {
         return Some(Wrong::Checksum { found, expected });
     }
-    let footer = match file::read_footer(content) {
-        Ok(footer) => footer,
-        Err(error) => return Some(Wrong::Unreadable(error)),
-    };
-    if footer.table != entry.table || footer.tenant != entry.tenant {
-        return Some(Wrong::Another { found: format!("{}/{}", footer.tenant, footer.table) });
-    }
     let facts = match file::read_facts(content, content.len() as u64) {
         Ok(Ok(facts)) => facts,
         Ok(Err(_)) => return Some(Wrong::Unreadable(FileError::Damaged { part: "metadata" })),
         Err(error) => return Some(Wrong::Unreadable(error)),
     };
+    let footer = &facts.footer;
+    if footer.table != entry.table || footer.tenant != entry.tenant {
+        return Some(Wrong::Another { found: format!("{}/{}", footer.tenant, footer.table) });
+    }
     if (facts.time, facts.observed) != (entry.time, entry.observed) {
         return Some(Wrong::Times);
     }

@@ -246,6 +246,8 @@ impl Reader {
             self.queue(key);
             return false;
         }
+        // Also where the log does not have it all: if it is deleted meanwhile, no copy can
+        // be made of it. But others could not be read at all.
         if metadata.nlink() > 0 {
             tail.park();
             return true;
@@ -257,7 +259,7 @@ impl Reader {
                 self.scan_wished = true;
                 false
             }
-            // Its copy can be made from nothing else.
+            // Its copy can be made from nothing else. The scan closes it later.
             Rest::Left if tail.has_unsettled(&self.lane) => false,
             Rest::Left => {
                 tail.deleted = true;

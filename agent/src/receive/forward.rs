@@ -190,10 +190,12 @@ impl Forwarder {
             tracing::warn!(%error, "the receivers' position cannot be written, trying again");
             return;
         }
-        saved.from = self.from;
-        if let Err(error) = self.trim().await {
-            self.delivery.measured.failed("spool");
-            tracing::warn!(%error, "the receivers' spool cannot be trimmed, trying again");
+        match self.trim().await {
+            Ok(()) => saved.from = self.from,
+            Err(error) => {
+                self.delivery.measured.failed("spool");
+                tracing::warn!(%error, "the receivers' spool cannot be trimmed, trying again");
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl Scenario for BrokerAway {
     }
 
     fn judge(&self, run: &mut Run) -> Result<Vec<String>> {
-        let over = run.cluster.memory_mib().into_iter().filter(|(_, mib)| *mib > MEMORY_MIB);
+        let over = run.memory_mib.iter().filter(|(_, mib)| **mib > MEMORY_MIB);
         Ok(over.map(|(name, mib)| format!("{name} has had {mib} MiB of memory, over {MEMORY_MIB}")).collect())
     }
 }

@@ -32,6 +32,9 @@ const VARIABLE: &str = "FAILPOINTS";
 /// How long is waited for a process to fail at a place.
 const TURN: Duration = Duration::from_secs(12);
 
+/// How often.
+const TRIES: u32 = 4;
+
 /// How long it then goes on, at least.
 const AFTERMATH: Duration = Duration::from_millis(700);
 
@@ -122,7 +125,11 @@ impl Scenario for Failpoints {
                     Some(met) if met.elapsed() < AFTERMATH || !run.is_live_since(met)? => continue,
                     Some(_) => {}
                     None if turn.since.elapsed() < TURN => continue,
-                    None => deck.borrow_mut().put_back(turn),
+                    None => {
+                        if let Some(wrong) = deck.borrow_mut().miss(turn) {
+                            run.wrong(wrong);
+                        }
+                    }
                 }
                 *turn = Turn::begin(run, node, &mut deck.borrow_mut())?;
             }
@@ -200,11 +207,16 @@ impl Turn {
 struct Deck {
     places: Vec<&'static Place>,
     left: VecDeque<(&'static Place, &'static str)>,
+    missed: BTreeMap<(&'static str, &'static str), u32>,
 }
 
 impl Deck {
     fn new(lists: &[&'static [Place]]) -> Self {
-        Self { places: lists.iter().copied().flatten().collect(), left: VecDeque::new() }
+        Self {
+            places: lists.iter().copied().flatten().collect(),
+            left: VecDeque::new(),
+            missed: BTreeMap::new(),
+        }
     }
 
     fn draw(&mut self, random: &mut SmallRng) -> (&'static Place, &'static str) {
@@ -220,9 +232,15 @@ impl Deck {
         }
     }
 
-    /// Nobody came by in time.
-    fn put_back(&mut self, turn: &Turn) {
-        self.left.push_back((turn.place, turn.action));
+    /// Nobody came by in time: another try, later. What is wrong, after several.
+    fn miss(&mut self, turn: &Turn) -> Option<String> {
+        let misses = self.missed.entry((turn.place.name, turn.action)).or_default();
+        *misses += 1;
+        if *misses < TRIES {
+            self.left.push_back((turn.place, turn.action));
+            return None;
+        }
+        Some(format!("nobody came by {} in {TRIES} times {TURN:?}", turn.place.name))
     }
 }
 

@@ -8,7 +8,6 @@ use super::{Needs, Scenario, Setup};
 use crate::arguments::Options;
 use crate::cluster::Shape;
 use crate::load::Plan;
-use crate::naming::Holds;
 use crate::run::Run;
 
 /// After a restart up to 1 MiB of each file passes without a limit. This is long enough
@@ -31,7 +30,7 @@ impl Scenario for OverLimit {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, losses: true, holds: Holds::Agents, ..Needs::default() };
+        let needs = Needs { commits: true, losses: true, ..Needs::default() };
         let plan = Plan {
             files: 2,
             file_rate: 4000,

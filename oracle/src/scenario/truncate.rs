@@ -12,7 +12,6 @@ use crate::arguments::Options;
 use crate::cluster::Shape;
 use crate::event::Style;
 use crate::ledger::{Fate, Table};
-use crate::naming::Holds;
 use crate::run::Run;
 
 /// Its service, and its feed's name.
@@ -37,7 +36,7 @@ impl Scenario for Truncate {
     }
 
     fn setup(&self, _options: &Options) -> Setup {
-        let needs = Needs { commits: true, holds: Holds::Agents, ..Needs::default() };
+        let needs = Needs { commits: true, ..Needs::default() };
         Setup { shape: Shape::All, nodes: vec!["all"], needs, ..Setup::default() }
     }
 

@@ -39,7 +39,7 @@ impl Dialect {
         }
     }
 
-    /// Counts the columns of a table, by their names, 0 or 1.
+    /// Counts the columns of a table ($1) and a name ($2), 0 or 1.
     pub(crate) const fn column_of_name(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT COUNT(*) FROM pragma_table_info($1) WHERE name = $2",
@@ -76,11 +76,12 @@ pub(crate) fn create_tables(dialect: Dialect) -> Vec<String> {
     tables.chain(LATER_COLUMNS.iter().map(LaterColumn::add)).collect()
 }
 
-/// A column that the first catalogs did not have, or had no value for.
+/// A column that the first catalogs did not have. Null in rows that are older.
 pub(crate) struct LaterColumn {
+    /// `table.name`.
+    pub(crate) label: &'static str,
     pub(crate) table: &'static str,
     pub(crate) name: &'static str,
-    /// Empty in the rows that are there.
     kind: &'static str,
 }
 
@@ -93,7 +94,7 @@ impl LaterColumn {
 
 /// Opening a catalog for writing adds those that are missing.
 pub(crate) const LATER_COLUMNS: [LaterColumn; 1] =
-    [LaterColumn { table: "files", name: "crc32c", kind: "BIGINT" }];
+    [LaterColumn { label: "files.crc32c", table: "files", name: "crc32c", kind: "BIGINT" }];
 
 /// `docs/formats/catalog-v1.md` says what each of them means.
 const TABLES: &[&str] = &[

@@ -48,7 +48,7 @@ pub(super) async fn check(connection: &mut Connection) -> Result<(), CatalogErro
     }
     for column in &sql::LATER_COLUMNS {
         if !has_column(connection, column).await? {
-            return Err(CatalogError::Older(column.name));
+            return Err(CatalogError::Older(column.label));
         }
     }
     Ok(())
