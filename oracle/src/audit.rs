@@ -7,7 +7,7 @@
 //! [`crate::probe`] does the same for one file, more often, and looks for the newest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -23,8 +23,8 @@ const REST: u32 = 3;
 
 /// Somebody who asks.
 pub(crate) struct Audit {
-    worker: Worker,
-    found: Arc<Mutex<Audited>>,
+    worker: Option<Worker>,
+    auditor: Arc<Mutex<Auditor>>,
 }
 
 /// What was found.
@@ -36,68 +36,86 @@ pub(crate) struct Audited {
     pub(crate) wrong: Vec<String>,
 }
 
+struct Auditor {
+    ledger: Arc<Ledger>,
+    query: Query,
+    /// Inputs that were seen once: before its lane has said anything, nobody knows of one.
+    known: BTreeSet<(Table, String)>,
+    found: Audited,
+}
+
 impl Audit {
     /// Starts it.
     pub(crate) fn start(ledger: Arc<Ledger>, query: Query) -> Self {
-        let found = Arc::<Mutex<Audited>>::default();
-        let told = found.clone();
+        let auditor = Auditor { ledger, query, known: BTreeSet::new(), found: Audited::default() };
+        let auditor = Arc::new(Mutex::new(auditor));
+        let asking = auditor.clone();
         let worker = Worker::start("audit", move |stop| {
-            let (mut pause, mut known) = (PAUSE, BTreeSet::new());
+            let mut pause = PAUSE;
             while !stop.wait(pause) {
                 let begun = Instant::now();
-                for table in Table::ALL {
-                    ask(&ledger, query, table, &told, &mut known);
-                }
+                lock(&asking).ask();
                 pause = PAUSE.max(begun.elapsed() * REST);
             }
         });
-        Self { worker, found }
+        Self { worker: Some(worker), auditor }
     }
 
     /// Ends it.
-    pub(crate) fn finish(self) -> Audited {
-        self.worker.finish();
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn stop(&mut self) {
+        if let Some(worker) = self.worker.take() {
+            worker.finish();
+        }
+    }
+
+    /// Asks once more, now that everything is there, and says what was found in all.
+    pub(crate) fn finish(mut self) -> Audited {
+        self.stop();
+        let mut auditor = lock(&self.auditor);
+        auditor.ask();
+        auditor.found.clone()
     }
 }
 
-/// Before its lane has said anything, nobody knows of an input: `known` are those that
-/// were seen once.
-fn ask(
-    ledger: &Ledger,
-    query: Query,
-    table: Table,
-    found: &Mutex<Audited>,
-    known: &mut BTreeSet<(Table, String)>,
-) {
-    let name = table.rows();
-    let Ok(answer) = query.ask(&format!("SELECT service_name, count(*) FROM {name} GROUP BY 1")) else {
-        return;
-    };
-    let Some(until) = answer.complete_until else { return };
-    let counts = answer.rows.iter().filter_map(|row| {
-        let [service, count] = row.as_slice() else { return None };
-        Some((service.as_str()?.to_owned(), count.as_u64()?))
-    });
-    let counts: BTreeMap<_, _> = counts.collect();
-    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-    for (service, owed) in ledger.owed_before(table, until) {
-        let count = counts.get(&service).copied().unwrap_or(0);
-        let of = (table, service);
-        if count > 0 {
-            known.insert(of.clone());
-        }
-        if !known.contains(&of) {
-            continue;
-        }
-        let service = of.1;
-        *found.held.entry(name).or_default() += u64::from(owed > 0);
-        if count < owed {
-            found.wrong.push(format!(
-                "{count} rows of {service} in {name}, and {owed} were acknowledged before it says that it is complete"
-            ));
+impl Auditor {
+    fn ask(&mut self) {
+        for table in Table::ALL {
+            self.ask_about(table);
         }
     }
+
+    fn ask_about(&mut self, table: Table) {
+        let name = table.rows();
+        let statement = format!("SELECT service_name, count(*) FROM {name} GROUP BY 1");
+        let Ok(answer) = self.query.ask(&statement) else { return };
+        let Some(until) = answer.complete_until else { return };
+        let counts = answer.rows.iter().filter_map(|row| {
+            let [service, count] = row.as_slice() else { return None };
+            Some((service.as_str()?.to_owned(), count.as_u64()?))
+        });
+        let counts: BTreeMap<_, _> = counts.collect();
+        for (service, owed) in self.ledger.owed_before(table, until) {
+            let count = counts.get(&service).copied().unwrap_or(0);
+            let input = (table, service);
+            if count > 0 {
+                self.known.insert(input.clone());
+            }
+            if owed == 0 || !self.known.contains(&input) {
+                continue;
+            }
+            *self.found.held.entry(name).or_default() += 1;
+            if count < owed {
+                let (_, service) = input;
+                self.found.wrong.push(format!(
+                    "{count} rows of {service} in {name}, and {owed} were acknowledged before it says that it is complete"
+                ));
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What `/api/v1/delivery` says of all streams.

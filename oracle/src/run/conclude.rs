@@ -39,7 +39,7 @@ impl Run {
         around: Around,
         problems: &mut Vec<String>,
     ) -> Result<Evidence> {
-        let Around { load, probe, audit, counters } = around;
+        let Around { load, probe, mut audit, counters } = around;
         let rotations = load.rotations();
         load.finish();
         // Before all that the judge asks for.
@@ -47,7 +47,7 @@ impl Run {
         let (slowest, dead) = self.faults.recoveries(&self.seen);
         problems.extend(dead);
         let observed = probe.finish();
-        let audited = audit.finish();
+        audit.stop();
         let named = self.named(&observed).unwrap_or_else(|error| {
             problems.push(format!("the lanes cannot be read: {error:#}"));
             Named::default()
@@ -57,6 +57,7 @@ impl Run {
             problems.push(format!("the tables cannot be read: {error:#}"));
             Findings::default()
         });
+        let audited = audit.finish();
         let Losses { events: losses, messages, undecodable: poisoned } =
             losses(query).unwrap_or_else(|error| {
                 problems.push(format!("the losses cannot be read: {error:#}"));

@@ -14,6 +14,9 @@ use crate::run::Run;
 /// Unless it is asked for otherwise.
 const AWAY_S: u64 = 6 * 60;
 
+/// Long enough that its lanes are silent, and named.
+const BRIEF_S: u64 = 80;
+
 /// What a process may have had: what gathers is on disk.
 const MEMORY_MIB: u64 = 400;
 
@@ -42,8 +45,7 @@ impl Scenario for BrokerAway {
         let load = Plan::default();
         let tick = load.tick * u32::try_from(away_s(options).div_ceil(AWAY_S)).unwrap_or(u32::MAX);
         let plan = Plan { file_rate: 60, otlp: 1, tick, ..load };
-        let is_long = away_s(options) >= AWAY_S;
-        let holds = if is_long { Holds::Lanes } else { Holds::Unsaid };
+        let holds = if away_s(options) >= BRIEF_S { Holds::Lanes } else { Holds::Unsaid };
         let needs = Needs { rotations: true, holds, ..Needs::default() };
         Setup { plan, needs, ..Setup::default() }
     }
@@ -71,5 +73,5 @@ impl Scenario for BrokerAway {
 }
 
 fn away_s(options: &Options) -> u64 {
-    options.away_s.unwrap_or(if options.is_brief { 10 } else { AWAY_S })
+    options.away_s.unwrap_or(if options.is_brief { BRIEF_S } else { AWAY_S })
 }
