@@ -50,3 +50,18 @@ impl Store for Base {
 async fn postgres_keeps_every_promise_of_a_catalog() {
     suite(Base::new).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_the_first_build_gets_what_was_added_since() {
+    use sqlx::Connection as _;
+    let base = Base::new().await;
+    base.open().await;
+    let mut connection = sqlx::PgConnection::connect(&base.url).await.unwrap();
+    let drop = "ALTER TABLE files DROP COLUMN crc32c";
+    sqlx::query(drop).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    let early = PostgresCatalog::open_read_only(&base.url).await;
+    assert!(matches!(early, Err(CatalogError::Older("files.crc32c"))), "{early:?}");
+    base.open().await;
+    PostgresCatalog::open_read_only(&base.url).await.unwrap();
+}
