@@ -18,7 +18,7 @@ cargo xtask oracle --list
   --faults N               how many faults must really happen
   --json                   one JSON object instead of lines
   --total FILE             append the result to FILE and add up all results in it
-  --minutes M              broker-away: how long each time (6; with --brief 80 s)
+  --minutes M              broker-away: how long each time (6; with --brief 70 s)
   --env [NODE:]NAME=VALUE  a variable of the processes of nodes whose names begin with NODE
   --brief                  few faults, and short ones
   --planted NAME           plant a bug in the binary under test: each seed must find it, and pass without it

@@ -15,7 +15,7 @@ use crate::run::Run;
 const AWAY_S: u64 = 6 * 60;
 
 /// Long enough that its lanes are silent, and named.
-const BRIEF_S: u64 = 80;
+const BRIEF_S: u64 = 70;
 
 /// What a process may have had: what gathers is on disk.
 const MEMORY_MIB: u64 = 400;

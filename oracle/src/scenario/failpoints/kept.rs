@@ -40,7 +40,7 @@ impl Scenario for KeptCopies {
     }
 
     fn brief(&self) -> u64 {
-        2
+        1
     }
 
     fn setup(&self, _options: &Options) -> Setup {
