@@ -23,7 +23,7 @@ cargo xtask oracle --list
   --brief                  few faults, and short ones
   --planted NAME           plant a bug in the binary under test: each seed must find it, and pass without it
   --seeds S,S              for --planted (1,2,3)
-  --ci                     every scenario with --brief, and every planted bug, with one seed
+  --ci                     every scenario but kept-copies with --brief, and every planted bug, with one seed
   --keep                   keep the run's directory, which is kept anyway when the verdict is not `pass`
 
 WEIR_ORACLE_BINARY is the binary under test.";

@@ -72,6 +72,11 @@ pub(crate) trait Scenario: Sync {
         4
     }
 
+    /// Whether it is among the brief runs for every change.
+    fn is_for_every_change(&self) -> bool {
+        true
+    }
+
     /// What runs, and under what load.
     fn setup(&self, _options: &Options) -> Setup {
         Setup::default()

@@ -19,7 +19,7 @@ impl Scenario for KillNode {
     }
 
     fn brief(&self) -> u64 {
-        10
+        16
     }
 
     fn setup(&self, _options: &Options) -> Setup {

@@ -49,6 +49,8 @@ impl Scenario for OwnershipStorm {
                     run.over("add ingester");
                 }
                 0..45 if present.len() > 1 => {
+                    // One that has just begun does not hear yet.
+                    run.cluster.node(&one)?.wait_until_ready()?;
                     run.cluster.node(&one)?.terminate()?;
                     run.cluster.remove(&one);
                     run.over("end ingester");

@@ -43,6 +43,12 @@ impl Scenario for KeptCopies {
         1
     }
 
+    /// Kafka stands still for longer than its session with itself lasts. On a busy host
+    /// ingesters were seen not to come back from that: a fault that is not mended yet.
+    fn is_for_every_change(&self) -> bool {
+        false
+    }
+
     fn setup(&self, _options: &Options) -> Setup {
         let plan = Plan { file_rate: 60, otlp: 1, rotation: 0.04, ..Plan::default() };
         Setup { plan, needs: Needs { rotations: true, ..Needs::default() }, ..Setup::default() }
