@@ -15,6 +15,7 @@ mod zipkin;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,8 +26,8 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::http::{Answer, NoAnswer};
-use crate::ledger::{Fate, Ledger};
-use crate::worker::Worker;
+use crate::ledger::{Fate, Feed, Ledger};
+use crate::worker::{Stop, Worker};
 
 pub(crate) use otlp::push_logs;
 
@@ -214,6 +215,19 @@ impl Rotating {
 
 fn append(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Pushes so many events of a feed again and again, until told, and says in the books
+/// what became of them. `push` answers for each lot.
+fn push_on(feed: &Feed, count: u64, tick: Duration, stop: &Stop, mut push: impl FnMut(Range<u64>) -> Fate) {
+    while !stop.wait(tick) {
+        let numbers = feed.issue(count);
+        let fate = push(numbers.clone());
+        feed.settle(numbers, fate);
+        if fate != Fate::Owed {
+            stop.wait(AWAY);
+        }
+    }
 }
 
 /// What an answer says of what was pushed. Nothing is ever pushed again: neither

@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::message::{now, resource, text};
-use super::{ANSWER, AWAY, Place};
+use super::{ANSWER, Place, push_on};
 use crate::event::Style;
 use crate::ledger::{Fate, Feed, Ledger, Table};
 use crate::worker::Worker;
@@ -31,14 +31,7 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Result<Worker> {
     let feed = ledger.open(&name, &name, Table::Lines, Style::Plain);
     let (mut client, tick) = (Client::of(place.agent)?, place.tick);
     Ok(Worker::start(&name, move |stop| {
-        while !stop.wait(tick) {
-            let numbers = feed.issue(RECORDS);
-            let fate = client.push(request(&feed, numbers.clone()));
-            feed.settle(numbers, fate);
-            if fate != Fate::Owed {
-                stop.wait(AWAY);
-            }
-        }
+        push_on(&feed, RECORDS, tick, stop, |numbers| client.push(request(&feed, numbers)));
     }))
 }
 

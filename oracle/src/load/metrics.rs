@@ -13,9 +13,9 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 
 use super::message::{attribute, now, post, resource};
-use super::{AWAY, Place};
+use super::{Place, push_on};
 use crate::event::Style;
-use crate::ledger::{Fate, Feed, Ledger, Table};
+use crate::ledger::{Feed, Ledger, Table};
 use crate::worker::Worker;
 
 /// Points of a request.
@@ -29,16 +29,11 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let feed = ledger.open(&name, &name, Table::Metrics, Style::Number);
     let (agent, tick) = (place.agent, place.tick);
     Worker::start(&name, move |stop| {
-        while !stop.wait(tick) {
-            let numbers = feed.issue(POINTS);
-            let request = request(&feed, numbers.clone());
+        push_on(&feed, POINTS, tick, stop, |numbers| {
+            let request = request(&feed, numbers);
             let is_partial = |answer: &ExportMetricsServiceResponse| answer.partial_success.is_some();
-            let fate = post(agent, "/v1/metrics", &request, is_partial);
-            feed.settle(numbers, fate);
-            if fate != Fate::Owed {
-                stop.wait(AWAY);
-            }
-        }
+            post(agent, "/v1/metrics", &request, is_partial)
+        });
     })
 }
 

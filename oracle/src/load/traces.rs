@@ -9,9 +9,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 
 use super::message::{attribute, now, post, resource};
-use super::{AWAY, Place};
+use super::{Place, push_on};
 use crate::event::Style;
-use crate::ledger::{Fate, Feed, Ledger, Table};
+use crate::ledger::{Feed, Ledger, Table};
 use crate::worker::Worker;
 
 /// Spans of a request.
@@ -22,16 +22,11 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let feed = ledger.open(&name, &name, Table::Spans, Style::Plain);
     let (agent, tick) = (place.agent, place.tick);
     Worker::start(&name, move |stop| {
-        while !stop.wait(tick) {
-            let numbers = feed.issue(SPANS);
-            let request = request(&feed, numbers.clone());
+        push_on(&feed, SPANS, tick, stop, |numbers| {
+            let request = request(&feed, numbers);
             let is_partial = |answer: &ExportTraceServiceResponse| answer.partial_success.is_some();
-            let fate = post(agent, "/v1/traces", &request, is_partial);
-            feed.settle(numbers, fate);
-            if fate != Fate::Owed {
-                stop.wait(AWAY);
-            }
-        }
+            post(agent, "/v1/traces", &request, is_partial)
+        });
     })
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWER, AWAY, Place, fate_of};
+use super::{ANSWER, Place, fate_of, push_on};
 use crate::event::Style;
 use crate::http;
-use crate::ledger::{Fate, Feed, Ledger, Table};
+use crate::ledger::{Feed, Ledger, Table};
 use crate::worker::Worker;
 
 /// Spans of a request.
@@ -16,17 +16,12 @@ pub(super) fn start(place: &Place, ledger: &Ledger, n: u32) -> Worker {
     let feed = ledger.open(&name, &name, Table::Spans, Style::Plain);
     let (agent, tick) = (place.agent, place.tick);
     Worker::start(&name, move |stop| {
-        while !stop.wait(tick) {
-            let numbers = feed.issue(SPANS);
-            let spans: Vec<_> = numbers.clone().map(|number| span(&feed, number)).collect();
+        push_on(&feed, SPANS, tick, stop, |numbers| {
+            let spans: Vec<_> = numbers.map(|number| span(&feed, number)).collect();
             let (body, headers) = (Value::from(spans).to_string(), [("content-type", "application/json")]);
             let answer = http::request(agent, ("POST", "/api/v2/spans"), &headers, body.as_bytes(), ANSWER);
-            let fate = fate_of(&answer);
-            feed.settle(numbers, fate);
-            if fate != Fate::Owed {
-                stop.wait(AWAY);
-            }
-        }
+            fate_of(&answer)
+        });
     })
 }
 
